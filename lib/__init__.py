@@ -72,8 +72,8 @@ class _TorchvisionOperators(importlib.abc.MetaPathFinder):
     """Let torchvision import where its compiled operators were built for another build of torch than the one here.
 
     Package registries hold only the CUDA build of torchvision for Linux; beside the CPU build of torch its operators do
-    not load and `import torchvision` stops at the shape functions of operators that nobody registered. Transforms, which
-    are all that open_clip and this project use, need no operator: it is enough to declare those two.
+    not load and `import torchvision` stops at the shape functions of operators that nobody registered. Transforms,
+    which are all that open_clip and this project use, need no operator: it is enough to declare those two.
     """
 
     def find_spec(self, name, path, target=None):

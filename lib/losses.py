@@ -5,7 +5,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def clip(image_features: Tensor, text_features: Tensor, scale: Tensor | float, same_text: Tensor | None = None) -> Tensor:
+def clip(
+    image_features: Tensor, text_features: Tensor, scale: Tensor | float, same_text: Tensor | None = None
+) -> Tensor:
     """Symmetric InfoNCE of CLIP (Radford et al. 2021, figure 3).
 
     L = (CE(scale I T^T, targets) + CE(scale T I^T, targets)) / 2, with unit rows I, T float [N, D] and `scale` the
@@ -14,7 +16,9 @@ def clip(image_features: Tensor, text_features: Tensor, scale: Tensor | float, s
     Raises ValueError where shapes disagree or the loss is not finite.
     """
     if image_features.shape != text_features.shape or image_features.ndim != 2:
-        raise ValueError(f"features must agree as [N, D]: images {tuple(image_features.shape)}, texts {tuple(text_features.shape)}")
+        raise ValueError(
+            f"features must agree as [N, D]: images {tuple(image_features.shape)}, texts {tuple(text_features.shape)}"
+        )
     logits = scale * image_features @ text_features.T
     if same_text is None:
         targets = torch.arange(len(logits), device=logits.device)

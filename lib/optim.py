@@ -6,8 +6,10 @@ import torch
 from torch import nn
 
 
-def adamw(model: nn.Module, learning_rate: float, weight_decay: float, betas=(0.9, 0.98), eps: float = 1e-6) -> torch.optim.AdamW:
-    """AdamW over the trainable parameters, without decay on biases, norms, and other parameters of fewer than 2 dimensions.
+def adamw(
+    model: nn.Module, learning_rate: float, weight_decay: float, betas=(0.9, 0.98), eps: float = 1e-6
+) -> torch.optim.AdamW:
+    """AdamW over the trainable parameters, without decay on those of fewer than 2 dimensions (biases, norms).
 
     Raises ValueError where nothing is trainable.
     """
@@ -22,7 +24,7 @@ def adamw(model: nn.Module, learning_rate: float, weight_decay: float, betas=(0.
 
 
 def cosine(step: int, steps: int, warmup: int, floor: float = 0.0) -> float:
-    """Factor of the learning rate at `step` of `steps`: linear warm-up over `warmup` steps, then a half cosine to `floor`."""
+    """Factor of the learning rate at `step`: linear warm-up over `warmup` steps, then a half cosine to `floor`."""
     if step < warmup:
         return (step + 1) / warmup
     progress = min(1.0, (step - warmup) / max(1, steps - warmup))

@@ -1,7 +1,7 @@
 """Corpora of rendered scenes: `python -m lib.world.corpora objects/styles` draws one into data/objects/styles/.
 
 Example i of split s of corpus c is drawn from SeedSequence([crc32(c), crc32(s), SEED, i]), its texts from the same with
-one more number, so that every example can be drawn alone, splits never share a scene, and text never steers the picture.
+one more number: every example can be drawn alone, splits never share a scene, and text never steers the picture.
 """
 
 import hashlib
@@ -90,7 +90,7 @@ def _attributes(spec: Spec) -> dict[str, int]:
 
 
 def write(name: str, profile: str, folder: Path, progress: bool = True) -> dict:
-    """Draw a corpus into `folder` (replaced as a whole, so that an interrupted run leaves the old one). Returns corpus.json."""
+    """Draw a corpus into `folder`, replaced as a whole: an interrupted run leaves the old one. Returns corpus.json."""
     classnames = list(preset(name).classes)
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)

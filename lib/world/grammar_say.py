@@ -94,12 +94,13 @@ def words(factor: str, value: str) -> tuple[str, str]:
 class _Phrase:
     """One named object, or all those of one class, on the way to a noun phrase.
 
-    `before` and `after` hold what is said of it, `number` its count where that is said, else 0.
+    `before` and `after` hold what is said of it; `number` is its count where that is said, else 0. A family word gets
+    a number only where it counts every member in the scene.
     """
 
     __slots__ = ("name", "noun", "pronoun", "several", "number", "before", "after")
 
-    def __init__(self, group: list[Object], rates: dict[str, float], hides: frozenset, draw: Callable[[], float]):
+    def __init__(self, group: list[Object], objects: tuple[Object, ...], rates: dict, hides: frozenset, draw: Callable):
         thing, alone = group[0], len(group) == 1
         kind = kb.classes()[thing.name]
         u_class, u_name, u_synonym, u_count = draw(), draw(), draw(), draw()
@@ -112,7 +113,9 @@ class _Phrase:
         else:
             second = u_name - rates["family"] < (1 - rates["family"]) * rates["second"]
             self.name, self.noun = thing.name, nouns(thing.name)[second][not alone]
-        self.number = len(group) if not alone and u_count < rates["count"] else 0
+        self.number = 0
+        if not alone and u_count < rates["count"] and len(group) == truth.count(objects, self.name):
+            self.number = len(group)
         synonym = u_synonym < rates["synonym"]
         self.before: list[Said] = []
         self.after: list[Said] = []
@@ -171,7 +174,7 @@ def short(spec: Spec, rng: np.random.Generator, frames: str, rates: Rates) -> Ca
     synonym = u_synonym < rate["synonym"]
     groups = _salient(spec.objects)[: 1 if len(spec.objects) > 2 and u_two < 0.5 else 2]
     hides = truth.hidden(spec.style)
-    named = [_Phrase(group, rate, hides, draw) for group in groups]
+    named = [_Phrase(group, spec.objects, rate, hides, draw) for group in groups]
     relation = ""
     if len(groups) == 2 and len(groups[0]) == len(groups[1]) == 1 and u_relation < rate["relation"]:
         true = truth.relations(groups[0][0], groups[1][0])

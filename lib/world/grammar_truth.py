@@ -33,6 +33,12 @@ def turn(thing: Object) -> str:
     return TURNS[round(thing.angle / 90) % 4]
 
 
+def count(objects: tuple[Object, ...], name: str) -> int:
+    """How many objects are of a class, of a family, or (`kb.ANY`) of any kind."""
+    kinds = kb.classes()
+    return sum(name in (thing.name, kinds[thing.name].family, kb.ANY) for thing in objects)
+
+
 @cache
 def hidden(style: str) -> frozenset[str]:
     """Values and factors that cannot be seen in a style (white in an ink drawing, colours of a negative)."""

@@ -70,12 +70,13 @@ class Preset:
 PRESETS = {
     "scenes/base": Preset(),
     "objects/plain": Preset(
-        classes=OBJECT_CLASSES, num_objects={1: 1.0}, same_class=0.0, styles=dict.fromkeys((*BASE_STYLES, *HELD_OUT_STYLES), 1.0),
-        backgrounds={"plain": 1.0}, fills={"plain": 1.0}, radius=(19.0, 21.0), free_position=False, turn=0.0, mirrored=0.0,
-        tilt=4.0, light=0.0, held_out_pairs=True,
+        classes=OBJECT_CLASSES, num_objects={1: 1.0}, same_class=0.0,
+        styles=dict.fromkeys((*BASE_STYLES, *HELD_OUT_STYLES), 1.0), backgrounds={"plain": 1.0}, fills={"plain": 1.0},
+        radius=(19.0, 21.0), free_position=False, turn=0.0, mirrored=0.0, tilt=4.0, light=0.0, held_out_pairs=True,
     ),
     "objects/styles": Preset(
-        classes=OBJECT_CLASSES, num_objects={1: 1.0}, same_class=0.0, styles=dict.fromkeys(("sticker", *HELD_OUT_STYLES), 1.0),
+        classes=OBJECT_CLASSES, num_objects={1: 1.0}, same_class=0.0,
+        styles=dict.fromkeys(("sticker", *HELD_OUT_STYLES), 1.0),
         radius=(13.0, 24.0), turn=0.0, mirrored=0.3, light=0.35, held_out_pairs=True,
     ),
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Draw a `Spec` as a 64 x 64 picture with exact masks, in integer arithmetic, so that every machine gives the same bytes.
+"""Draw a `Spec` as a 64 x 64 picture with exact masks, in integer arithmetic: every machine gives the same bytes.
 
 Order: background, objects from back to front (silhouette with fill, then rim and lines, in the manner of the style),
 style of the whole picture, light, camera grain.

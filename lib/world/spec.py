@@ -1,8 +1,9 @@
 """Scene specifications: plain frozen dataclasses that say everything a picture shows.
 
 Coordinates x, y are fractions of the image side with (0, 0) at the top left; radii are pixels of a 64 px image.
-Whatever varies without being named (elastic warp, stroke weight, colour jitter, texture phase) is drawn from the `noise`
-number of the object or background concerned, so that an edit of one thing leaves every other pixel's cause unchanged.
+Whatever varies without being named (elastic warp, stroke weight, colour jitter, texture phase) is drawn from the
+`noise` number of the object or background concerned, so that an edit of one thing leaves the
+rest of the picture alone.
 """
 
 import dataclasses
@@ -14,7 +15,7 @@ SIDE = 64  # pixels
 
 @dataclass(frozen=True)
 class Object:
-    """One object. `name` is a class of tables/classes.csv; colours, fills are those of tables/colours.csv and `FILLS`."""
+    """One object. `name` is a class of tables/classes.csv, colours are of tables/colours.csv, fills of render.FILLS."""
 
     name: str
     colour: str = "red"
@@ -55,7 +56,7 @@ class Light:
 
 @dataclass(frozen=True)
 class Camera:
-    """Where the camera stands relative to the neutral view: shift in pixels, zoom factor. The default changes no pixel."""
+    """Where the camera stands: shift in pixels and zoom factor. The default changes no pixel."""
 
     dx: float = 0.0
     dy: float = 0.0

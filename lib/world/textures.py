@@ -48,7 +48,7 @@ def hatch(fill: str, u: np.ndarray, v: np.ndarray, phase: int) -> np.ndarray:
 
 @cache
 def shades(name: str) -> np.ndarray:
-    """Fixed maps, int32 [64, 64]: `corner` 0 in the centre to 256 in the corners; `screen` the thresholds of a halftone."""
+    """Fixed maps, int32 [64, 64]: `corner`, 0 in the centre to 256 in the corners; `screen`, halftone thresholds."""
     y, x = np.meshgrid(_GRID, _GRID, indexing="ij")
     if name == "corner":
         square = (2 * x - SIDE + 1) ** 2 + (2 * y - SIDE + 1) ** 2

@@ -1,0 +1,137 @@
+"""The feature store: what a frozen encoder says about a corpus is computed once and memory-mapped ever after.
+
+A cache below `lib.out()/.cache/features`, one folder per entry: `features.npy` (float32) and `key.json`. The folder's
+name is a digest of the key: encoder identity (architecture, weights, preprocessing, tokenizer), layer, normalisation,
+data identity, split, dtype. Entries are written beside their place and renamed, checked when they are opened, and
+rebuilt when they are damaged; the whole folder is safe to delete. Arithmetic is float32 whatever precision the encoder
+was loaded with. A trainable encoder is encoded anew each time and leaves nothing behind.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+import lib
+
+CHUNK = 2048  # examples encoded between two writes
+CHECKED = 256 * 2**20  # bytes up to which a checksum of the whole entry is compared on opening; beyond it, the size
+
+
+def images(encoder, corpus, layer: str = "pooled", normalize: bool = True) -> np.ndarray:
+    """Image features of a corpus, float32 [N, D], read-only; unit rows unless `normalize` is False.
+
+    A "features:" corpus gives its own and needs encoder=None. Raises ValueError for another layer, for an encoder where
+    there is nothing to encode (and the other way round), and for features that are not finite.
+    """
+    if layer != "pooled":
+        raise ValueError(f"layer '{layer}' is not stored; only 'pooled' is (lib.hooks reads inner layers)")
+    if "image_features" in corpus.fields:
+        if encoder is not None:
+            raise ValueError(f"{corpus.name} holds features, not images: pass encoder=None, not {encoder.name}")
+        own = corpus.image_features
+        return own if not normalize else _unit(own, corpus.name)
+    if encoder is None:
+        raise ValueError(f"{corpus.name} holds images: pass the encoder that turns them into features")
+
+    def encode(start, stop):
+        return encoder.encode_images(corpus.image[start:stop], normalize=normalize, precision="float32")
+
+    key = {"data": corpus.identity, "split": corpus.split, "layer": layer, "normalize": normalize}
+    return _stored(encoder, key, len(corpus), encode)
+
+
+def texts(encoder, texts, normalize: bool = True) -> np.ndarray:
+    """Text features, float32 [N, D] in the order of `texts`, read-only; unit rows unless `normalize` is False."""
+    texts = list(texts)
+    digest = hashlib.sha256(json.dumps(texts).encode()).hexdigest()
+    key = {"data": f"texts@{digest}", "layer": "pooled", "normalize": normalize}
+
+    def encode(start, stop):
+        return encoder.encode_texts(texts[start:stop], normalize=normalize, precision="float32")
+
+    return _stored(encoder, key, len(texts), encode, chunk=len(texts))
+
+
+def _stored(encoder, key: dict, rows: int, encode, chunk: int = CHUNK) -> np.ndarray:
+    shape = (rows, encoder.dim)
+    if rows == 0:
+        return np.zeros(shape, np.float32)
+    if not encoder.frozen:
+        return _finite(encode(0, rows), encoder.name, 0)
+    key = {"encoder": encoder.identity, **key, "dtype": "float32"}
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:24]
+    folder = lib.out() / ".cache" / "features" / digest
+    found = _open(folder, key, shape)
+    if found is None:
+        chunks = (_finite(encode(i, min(i + chunk, rows)), encoder.name, i) for i in range(0, rows, chunk))
+        _write(folder, key, shape, chunks)
+        found = _open(folder, key, shape)
+    if found is None:
+        raise OSError(f"{folder} cannot be read back right after it was written; check the disk")
+    return found
+
+
+def _open(folder: Path, key: dict, shape: tuple) -> np.ndarray | None:
+    """The entry as a read-only memory map, or None where it is missing, damaged, or of another key."""
+    try:
+        entry = json.loads((folder / "key.json").read_text())
+        array = np.load(folder / "features.npy", mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    if entry.get("key") != key or array.shape != shape or array.dtype != np.float32:
+        return None
+    if array.nbytes <= CHECKED and zlib.crc32(array.reshape(-1).view(np.uint8)) != entry.get("crc32"):
+        return None
+    return array
+
+
+def _write(folder: Path, key: dict, shape: tuple, chunks) -> None:
+    """Write an entry beside its place, then rename. Plain writes: on a full disk a memory map kills the process."""
+    partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
+    checksum = 0
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        with (partial / "features.npy").open("wb") as stream:
+            header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(stream, header)
+            for chunk in chunks:
+                data = np.ascontiguousarray(chunk, "<f4").tobytes()
+                checksum = zlib.crc32(data, checksum)
+                stream.write(data)
+        (partial / "key.json").write_text(json.dumps({"key": key, "shape": shape, "crc32": checksum}, indent=1) + "\n")
+        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            partial.rename(folder)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise  # else another process was faster, and its entry is as good
+    except OSError as error:
+        megabytes = 4 * shape[0] * shape[1] / 2**20
+        raise OSError(
+            f"the feature store could not write {megabytes:.1f} MB below {folder.parent} ({error.strerror or error}): "
+            "make room there (all of it is safe to delete) or set WORKBOOK_OUT to a folder on another disk"
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _finite(features: np.ndarray, name: str, start: int) -> np.ndarray:
+    bad = np.flatnonzero(~np.isfinite(features).all(axis=1))
+    if len(bad):
+        raise ValueError(f"{name}: {len(bad)} feature rows hold NaN or infinite values, first at row {start + bad[0]}")
+    return features
+
+
+def _unit(features: np.ndarray, name: str) -> np.ndarray:
+    """Rows divided by their length; the array itself where they are unit already."""
+    length = np.linalg.norm(features, axis=1, keepdims=True)
+    if (length == 0).any():
+        raise ValueError(f"{name}: feature row {int(np.argmin(length))} is zero and has no direction")
+    return features if np.allclose(length, 1, atol=1e-4) else features / length
