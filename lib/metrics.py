@@ -137,8 +137,9 @@ def fpr95(scores: np.ndarray, positive: np.ndarray) -> float:
 
     scores, positive = _binary(scores, positive)
     false_rate, true_rate, _ = roc_curve(positive, scores, drop_intermediate=False)
-    true_rate, first = np.unique(true_rate, return_index=True)
-    return float(np.interp(0.95, true_rate, false_rate[first]))
+    end = int(np.argmax(true_rate >= 0.95))  # between this point and the one before it the curve is a straight line
+    share = (0.95 - true_rate[end - 1]) / (true_rate[end] - true_rate[end - 1])
+    return float(false_rate[end - 1] + share * (false_rate[end] - false_rate[end - 1]))
 
 
 def ece(confidence: np.ndarray, correct: np.ndarray, bins: int = 15) -> float:

@@ -7,6 +7,7 @@ directory that `from_folder` reads. Every refusal is one line that says what to 
 
 import contextlib
 import copy
+import dataclasses
 import json
 import logging
 import os
@@ -78,15 +79,27 @@ def save(folder, model, model_cfg: dict, preprocess_cfg: dict, tokenizer, *, hal
             raise ValueError(f"{bad[0]} leaves the range of float16; save with half=False")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    config = {"model_cfg": model_cfg, "preprocess_cfg": {k: v for k, v in preprocess_cfg.items() if k != "size"}}
+    preprocess_cfg = complete(preprocess_cfg, None)
+    del preprocess_cfg["size"]  # the model's
+    config = {"model_cfg": model_cfg, "preprocess_cfg": preprocess_cfg, "licence": licence}
     tokenizer.backend_tokenizer.no_truncation()  # a tokenizer that was used keeps these and would write them
     tokenizer.backend_tokenizer.no_padding()
     tokenizer.save_pretrained(folder)
-    (folder / CONFIG).write_text(json.dumps({**config, "licence": licence}, indent=1) + "\n")
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    settings = {key: value for key, value in settings.items() if key not in ("is_local", "local_files_only")}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=1, sort_keys=True) + "\n")
+    (folder / CONFIG).write_text(json.dumps(config, indent=1) + "\n")
     temporary = folder / f".{WEIGHTS}.{os.getpid()}"
     save_file(tensors, temporary)
     os.replace(temporary, folder / WEIGHTS)
     return folder
+
+
+def complete(preprocess_cfg: dict, size) -> dict:
+    """preprocess_cfg with open_clip's defaults written out and this image size, as JSON would give it back."""
+    from open_clip.transform import PreprocessCfg
+
+    return json.loads(json.dumps(dataclasses.asdict(PreprocessCfg(**{**preprocess_cfg, "size": size}))))
 
 
 def from_folder(folder: Path):
