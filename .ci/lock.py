@@ -11,7 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 CUDA_ONLY = re.compile(r"^(nvidia-|cuda-|triton==)")
-# the CPU builds of the pinned torch are no registry's default on Linux; their digests are accepted beside the registry's
+# CPU builds of the pinned torch are no registry's default on Linux; their digests are accepted beside its own
 CPU_BUILDS = {"torch==2.13.0": ["sha256:6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b"]}
 HEADER = "# Compiled from pyproject.toml by `make lock`; do not edit.\n"
 

@@ -1,6 +1,6 @@
-"""Notebooks as data: read them, find and set their parameters, execute them in a kernel, make the result stable in bytes.
+"""Notebooks as data: read them, find and set their parameters, execute them in a kernel, make the result stable.
 
-`lib.shell` executes the same cells without a kernel. A notebook file is only ever read here; what is executed is a copy.
+`lib.shell` executes the same cells without a kernel. A notebook's file is only ever read; what is executed is a copy.
 """
 
 import ast
@@ -12,14 +12,14 @@ from pathlib import Path
 # nbformat checks notebooks with jsonschema, which loads this grammar (1.7 s) for formats that no notebook has
 sys.modules.setdefault("rfc3987_syntax", None)
 
-import nbformat
+import nbformat  # noqa: E402
 
 PARAMETERS = "parameters"  # tag of the cell that declares parameters
 INJECTED = "injected-parameters"  # tag and id of the cell that sets those that differ
 
 
 def read(path: Path) -> nbformat.NotebookNode:
-    """Read a notebook without its outputs. Cells that have no id get one from their position, so that ids are stable."""
+    """Read a notebook without its outputs. Cells that have no id get one from their position."""
     try:
         notebook = nbformat.read(path, as_version=4)
     except (nbformat.reader.NotJSONError, nbformat.ValidationError, KeyError) as error:
@@ -56,7 +56,7 @@ def declared(notebook: nbformat.NotebookNode) -> dict:
 
 
 def inject(notebook: nbformat.NotebookNode, values: dict) -> nbformat.NotebookNode:
-    """Copy of the notebook with a cell behind the parameters cell that sets the values which differ from those declared.
+    """Copy of the notebook with a cell behind the parameters cell that sets what differs from the declared values.
 
     With nothing to set, the cells stay exactly those of the file: the page of the default profile has no second list.
     """

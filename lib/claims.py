@@ -98,8 +98,8 @@ def record(
     identity: further facts that tell results apart, such as precision="float32".
     path:     another papers.yaml.
     The table has one row per claim: claim, statement, paper_baseline, paper_method, baseline, method, difference, low,
-    high, margin, verdict, reason; numbers in the paper's unit, NaN where there are none. Raises ValueError where a
-    claim's arms were not measured or a gate names an unknown claim.
+    high, margin, verdict, reason; numbers in the paper's unit, NaN where there are none. Raises ValueError where an arm
+    of a claim was not measured (all may be missing where a gate fails) or a gate names an unknown claim.
     """
     import pandas
 
@@ -148,6 +148,8 @@ def _judge(slug: str, entry: Paper, claim: Claim, result: "Result", gates: Seque
         why = "the claim is about the paper's own scale or data, which only the paper profile has"
     elif rule.kind is None:
         why = "papers.yaml has no rule for it yet"
+    elif failed and not any((arm, rule.metric, group) in result.examples for _, arm, group in rule.terms()):
+        why = f"a gate fails: {'; '.join(failed)}"  # and so the experiment was not run
     else:
         ours, state, why = _compare(slug, claim, origin, result, rule.terms())
         for control in rule.controls:

@@ -1,12 +1,13 @@
-"""Run one notebook: `python -m lib.run gda` executes it with the values of params.yaml and writes results/<profile>/gda/.
+"""Run one notebook: `python -m lib.run gda` executes it with the values of params.yaml.
 
-Values come from params.yaml, later ones winning: shared, profiles.<profile>, the notebook's own section (papers.<slug> or
-base.<slug>), that section's `profiles.<profile>`, and `-p name=value`. Of shared and profile values a notebook takes what
-its cell tagged `parameters` declares; a name in its own section or after `-p` that it does not declare is an error.
+Values come from params.yaml, later ones winning: shared, profiles.<profile>, the notebook's own section (papers.<slug>
+or base.<slug>), that section's `profiles.<profile>`, and `-p name=value`. Of shared and profile values a notebook takes
+what its cell tagged `parameters` declares; a name of its own section or after `-p` that it does not declare is an
+error.
 
-A run writes to a scratch folder and replaces the results only once everything is there, so that a failed run leaves
-those of the last good one alone (DVC removes a stage's results before it starts: `git checkout` brings them back).
-Results of `--dev` and of a run with `-p` stay in .work/<slug>/: they are not those of params.yaml.
+Results go to results/<profile>/<slug>/. A run writes to a scratch folder and puts it in their place only once all is
+there, so that a failed run leaves those of the last good one. Results of `--dev` and of a run with `-p` stay in
+.work/<slug>/: they are not those of params.yaml.
 """
 
 import argparse
@@ -198,18 +199,40 @@ def _replace(new: Path, old: Path) -> None:
     new.rename(old)
 
 
-def _failed(slug: str, executed, saved: Path, kept: Path, destination: Path, reason: str) -> Problem:
-    """Keep the notebook as far as it ran and say where to look."""
-    kept.parent.mkdir(parents=True, exist_ok=True)
+def _destination(slug: str, profile: str, dev: bool, changed: bool) -> Path:
+    """Folder for the results: below results/ only what params.yaml asks for. Shipped weights are not overwritten."""
+    trial = dev or changed
+    if notebook(slug).parent.name == "base" and lib.out() == lib.ROOT and (trial or profile == "smoke"):
+        raise Problem(f"{slug}: this run would overwrite the shipped models/{slug}; give another folder with --out DIR")
+    if trial:
+        return lib.out() / ".work" / slug / ("dev" if dev else "try")
+    return lib.out() / "results" / profile / slug
+
+
+def _complaint(executed, folder: Path, expected: tuple) -> str | None:
+    """What is wrong with a finished run: the cell that failed, or the results that were not written."""
+    failure = cells.failure(executed)
+    if failure:
+        line = f" at line {failure['line']}: {failure['code']}" if failure["code"] else ""
+        return f"cell '{failure['cell']}' ({failure['number']} of {failure['of']}) failed{line}\n  {failure['error']}"
+    missing = [name for name in expected if not (folder / name).exists()]
+    if missing:
+        return (
+            f"every cell ran, but {', '.join(missing)} {'was' if len(missing) == 1 else 'were'} not written;"
+            f" a paper's notebook saves figures with figures.save and ends in claims.record"
+        )
+    return None
+
+
+def _keep(slug: str, saved: Path, kept: Path, destination: Path, reason: str) -> str:
+    """Keep the notebook as far as it ran; the message says what happened and where to look."""
     lines = [f"{slug}: {reason}"]
     if saved.exists():
         shutil.copyfile(saved, kept)
         lines.append(f"as far as it ran: {_place(kept)}")
     if destination.exists() and any(destination.iterdir()):
         lines.append(f"{_place(destination)} is as it was before")
-    elif destination.is_relative_to(lib.ROOT / "results") and destination.parent.name != "smoke":
-        lines.append(f"last committed results: git checkout -- {_place(destination)}")
-    return Problem("\n  ".join(lines))
+    return "\n  ".join(lines)
 
 
 def run(
@@ -230,51 +253,33 @@ def run(
     profile = profile or lib.profile()
     if profile not in lib.PROFILES:
         raise Problem(f"profile '{profile}' is unknown; {nearest(profile, lib.PROFILES)}")
-    source = notebook(slug)
     values = parameters(slug, profile, overrides)
     threads = {**merged(slug, profile)[0], **values}.get("threads", 2)
+    destination = _destination(slug, profile, dev, bool(overrides) and not keep)
     papers = lib.ROOT / "papers.yaml"
     paper = papers.exists() and slug in (read_yaml(papers) or {})
+    prepared = cells.inject(cells.read(notebook(slug)), values)
     work = lib.out() / ".work" / slug
-    if dev or (overrides and not keep):
-        destination = work / ("dev" if dev else "try")
-    else:
-        destination = lib.out() / "results" / profile / slug
     work.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix="run-", dir=work))
     folder, saved = scratch / "results", scratch / f"{slug}.ipynb"
     folder.mkdir()
     start = time.monotonic()
     try:
-        prepared = cells.inject(cells.read(source), values)
         with environment(profile, folder, threads, dev):
             if in_process:
-                from lib import shell
-
-                executed = shell.execute(prepared, saved, live=not quiet)
+                from lib.shell import execute
             else:
-                executed = cells.execute(prepared, saved, live=not quiet)
-        failure = cells.failure(executed)
-        if failure:
-            where = f" at line {failure['line']}: {failure['code']}" if failure["code"] else ""
-            reason = (
-                f"cell '{failure['cell']}' ({failure['number']} of {failure['of']}) failed{where}\n  {failure['error']}"
-            )
-            raise _failed(slug, executed, saved, work / "failed.ipynb", destination, reason)
-        missing = [name for name in RESULTS if not (folder / name).exists()] if paper and not dev else []
-        if missing:
-            reason = (
-                f"every cell ran, but {', '.join(missing)} {'was' if len(missing) == 1 else 'were'} not written:"
-                f" a paper's notebook saves its figures with figures.save and ends in claims.record('{slug}', ...)"
-            )
-            raise _failed(slug, executed, saved, work / "failed.ipynb", destination, reason)
-        shown = f"results/{profile}/{slug}"
-        paths = {str(folder): shown, f"{lib.out()}/": "", f"{lib.ROOT}/": ""}
+                from lib.cells import execute
+            executed = execute(prepared, saved, live=not quiet)
+        complaint = _complaint(executed, folder, RESULTS if paper and not dev else ())
+        if complaint:
+            raise Problem(_keep(slug, saved, work / "failed.ipynb", destination, complaint))
+        paths = {str(folder): f"results/{profile}/{slug}", f"{lib.out()}/": "", f"{lib.ROOT}/": ""}
         cells.write(cells.normalise(executed, paths), folder / f"{slug}.ipynb")
         _replace(folder, destination)
     except KeyboardInterrupt:
-        problem = _failed(slug, None, saved, work / "stopped.ipynb", destination, "stopped")
-        raise KeyboardInterrupt(str(problem)) from None
+        raise KeyboardInterrupt(_keep(slug, saved, work / "stopped.ipynb", destination, "stopped")) from None
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     count = sum(cell.cell_type == "code" for cell in prepared.cells)

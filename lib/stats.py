@@ -6,9 +6,11 @@ interval covers is said, never mixed:
             for a statistic; Efron and Tibshirani 1993, chapters 13 and 14)
 `seeds`     another training run, the examples as they are: t interval with S - 1 degrees of freedom
 `both`      SE^2 = a + b with a = variance over seeds / S and b = variance over examples of the mean over seeds / N;
-            t with (a + b)^2 / (a^2 / (S - 1) + b^2 / (N - 1)) degrees of freedom (Satterthwaite 1946)
+            t with (a + b)^2 / (a^2 / (S - 1) + b^2 / (N - 1)) degrees of freedom (Satterthwaite 1946).
+            Simulated, 95 % means 92 to 97 % with 3 seeds or more, but as little as 87 % with 2
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -17,7 +19,7 @@ from scipy.special import ndtr, ndtri, stdtrit  # normal and t; scipy.stats take
 
 DRAWS = 2000  # of the bootstrap
 COVERS = ("examples", "seeds", "both")
-MOST_EXAMPLES, MOST_SEEDS = 10_000_000, 1_000  # `settle` looks no further
+MOST_EXAMPLES, MOST_SEEDS = 1_000_000, 100  # `settle` looks no further
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Interval:
     baseline: float = float("nan")  # likewise, of the terms with negative weight
     seed_variance: float = 0.0  # a of the module's formula; 0 where seeds are not covered
     example_variance: float = 0.0  # b
+    shared_variance: float = 0.0  # contained in both: what seed and example do together; shrinks with either
 
     @property
     def half_width(self) -> float:
@@ -43,16 +46,10 @@ class Interval:
     def times(self, factor: float) -> "Interval":
         """The same interval in another unit or, with a negative factor, turned round."""
         low, high = sorted((self.low * factor, self.high * factor))
-        return replace(
-            self,
-            estimate=self.estimate * factor,
-            low=low,
-            high=high,
-            method=self.method * abs(factor),
-            baseline=self.baseline * abs(factor),
-            seed_variance=self.seed_variance * factor**2,
-            example_variance=self.example_variance * factor**2,
-        )
+        sides = {name: getattr(self, name) * abs(factor) for name in ("method", "baseline")}
+        names = ("seed_variance", "example_variance", "shared_variance")
+        variances = {name: getattr(self, name) * factor**2 for name in names}
+        return replace(self, estimate=self.estimate * factor, low=low, high=high, **sides, **variances)
 
 
 @dataclass(frozen=True)
@@ -61,7 +58,7 @@ class Size:
 
     examples: int | None  # with the seeds there are
     seeds: int | None  # with the examples there are
-    together: tuple[int, int] | None  # (examples, seeds) with the smallest product, where neither alone is enough
+    together: tuple[int, int] | None  # (examples, seeds), growing both least, where neither alone is enough
     interval: Interval
 
     def __str__(self) -> str:
@@ -126,32 +123,34 @@ def contrast(
     estimate = float(per_seed.mean())
     method = float(sum(weight * each.mean() for weight, each in per_term if weight > 0))
     result = Interval(estimate, estimate, estimate, level, covers, sum(sizes), num_seeds, method, method - estimate)
-    blocks = None if statistic else [_block(terms, size) for size in sizes]
+    blocks = [] if statistic else [_block(terms, size) for size in sizes]
+    means = [block.mean(0) for block in blocks]
     rng = np.random.default_rng(seed)
+    sample = _draw_statistic(terms, sizes, statistic, draws, rng) if statistic and covers != "seeds" else None
     if covers == "examples":
-        sample = _draw_means(blocks, draws, rng) if blocks else _draw_statistic(terms, sizes, statistic, draws, rng)
-        quantiles = _bca(blocks, sample, estimate, level) if blocks else [(1 - level) / 2, (1 + level) / 2]
+        sample = _draw_means(means, draws, rng) if sample is None else sample
+        quantiles = [(1 - level) / 2, (1 + level) / 2] if statistic else _bca(means, sample, estimate, level)
         low, high = (float(end) for end in np.quantile(sample, quantiles))
         return replace(result, low=low, high=high, example_variance=float(sample.var(ddof=1)))
 
     a = float(per_seed.var(ddof=1)) / num_seeds
-    parts = [(a, num_seeds - 1)]
-    if covers == "both" and blocks:
-        parts += [(float(block.var(ddof=1)) / len(block), len(block) - 1) for block in blocks]
-    elif covers == "both":
-        sample = _draw_statistic(terms, sizes, statistic, draws, rng)
+    parts, shared = [(a, num_seeds - 1)], 0.0
+    if covers == "both" and statistic:
         parts += [(float(sample.var(ddof=1)), sum(sizes) - len(sizes))]
-    half = _half_width(parts, level)
-    b = sum(variance for variance, _ in parts[1:])
-    return replace(result, low=estimate - half, high=estimate + half, seed_variance=a, example_variance=b)
+    elif covers == "both":
+        parts += [(float(mean.var(ddof=1)) / len(mean), len(mean) - 1) for mean in means]
+        shared = sum(_shared(block) for block in blocks)
+    half, b = _half_width(parts, level), sum(variance for variance, _ in parts[1:])
+    result = replace(result, seed_variance=a, example_variance=b, shared_variance=min(shared, a, b))
+    return replace(result, low=estimate - half, high=estimate + half)
 
 
 def wilson(successes: int, n: int, level: float = 0.95) -> Interval:
     """Wilson's interval of a proportion: `successes` of `n` examples (for gates; arms are compared with `interval`)."""
-    if n < 1 or not 0 <= successes <= n or successes != int(successes):
-        raise ValueError(f"{successes} successes of {n}; give whole numbers with 0 <= successes <= n and n >= 1")
     from scipy.stats import binomtest
 
+    if n < 1 or not 0 <= successes <= n or successes != int(successes):
+        raise ValueError(f"{successes} successes of {n}; give whole numbers with 0 <= successes <= n and n >= 1")
     ends = binomtest(int(successes), int(n)).proportion_ci(level, method="wilson")
     return Interval(float(successes / n), float(ends.low), float(ends.high), level, "examples", int(n), 1)
 
@@ -170,24 +169,20 @@ def settle(interval: Interval, margin: float, kind: str = "better") -> Size:
     if interval.covers == "examples":
         return Size(_rounded(examples), None, None, interval)
     seeds = _smallest(lambda s: _expected(interval, s, interval.n) < distance, interval.seeds, MOST_SEEDS)
-    together = None
+    pairs = []
     if interval.covers == "both" and not examples and not seeds:
-        pairs = [(n, s) for s in range(interval.seeds, 101) if (n := examples_for(s))]
-        if pairs:
-            n, s = min(pairs, key=lambda pair: pair[0] * pair[1])
-            together = (_rounded(n), s)
+        pairs = [(_rounded(n), s) for s in range(interval.seeds, MOST_SEEDS + 1) if (n := examples_for(s))]
+    together = min(pairs, key=lambda pair: pair[0] / interval.n + pair[1] / interval.seeds, default=None)
     return Size(_rounded(examples), seeds, together, interval)
 
 
 def _checked(values, statistic: Callable | None, name: str) -> np.ndarray:
     values = np.asarray(values, dtype=np.float64)
+    shape = list(values.shape)
     if values.ndim < 2 or (values.ndim > 2 and statistic is None):
-        raise ValueError(
-            f"{name} has shape {list(values.shape)}; give [seeds, examples] (a single seed: values[None, :]), "
-            "and a statistic where an example is more than one number"
-        )
+        raise ValueError(f"{name} has shape {shape}; give [seeds, examples] (values[None, :]), or a statistic of rows")
     if values.size == 0:
-        raise ValueError(f"{name} has shape {list(values.shape)}: there is nothing to compare")
+        raise ValueError(f"{name} has shape {shape}: there is nothing to compare")
     bad = np.argwhere(~np.isfinite(values))
     if len(bad):
         raise ValueError(
@@ -203,10 +198,9 @@ def _check_sizes(terms: list, covers: str, level: float) -> int:
         raise ValueError(f"covers is '{covers}'; choose one of {', '.join(COVERS)}")
     if not 0 < level < 1:
         raise ValueError(f"level is {level}; give a fraction between 0 and 1, such as 0.95")
-    if len(terms) < 2 or all(weight >= 0 for weight, _ in terms):
-        raise ValueError(
-            f"a contrast has weights {[weight for weight, _ in terms]}; give two terms or more, one negative"
-        )
+    weights = [weight for weight, _ in terms]
+    if len(terms) < 2 or min(weights) >= 0:
+        raise ValueError(f"a contrast has weights {weights}; give two terms or more, one negative")
     seeds = sorted({len(values) for _, values in terms})
     if len(seeds) > 1:
         raise ValueError(f"terms have {seeds} seeds; all need the same (an arm without randomness: np.broadcast_to)")
@@ -215,20 +209,26 @@ def _check_sizes(terms: list, covers: str, level: float) -> int:
     fewest = min(values.shape[1] for _, values in terms)
     if covers != "seeds" and fewest < 2:
         raise ValueError(
-            f"{fewest} example per seed cannot say how much examples vary; keep each example's value, or cover 'seeds'"
+            f"{fewest} example per seed says not how examples vary; keep each one's value or cover 'seeds'"
         )
     return seeds[0]
 
 
 def _block(terms: list, size: int) -> np.ndarray:
-    """Contribution of each example of one block to the estimate, mean over seeds. [N_k]"""
-    return sum(weight * values for weight, values in terms if values.shape[1] == size).mean(0)
+    """Contribution of each example of one block to the estimate. [S, N_k]"""
+    return sum(weight * values for weight, values in terms if values.shape[1] == size)
 
 
-def _draw_means(blocks: list, draws: int, rng: np.random.Generator) -> np.ndarray:
+def _shared(block: np.ndarray) -> float:
+    """Variance of the estimate from what seeds [S] and examples [N] do together: two-way residual mean square / S N."""
+    rest = block - block.mean(0) - block.mean(1, keepdims=True) + block.mean()
+    return float((rest**2).sum() / ((len(block) - 1) * (block.shape[1] - 1) * block.size))
+
+
+def _draw_means(means: list, draws: int, rng: np.random.Generator) -> np.ndarray:
     """Bootstrap distribution of the sum of the blocks' means. [draws]"""
     total = np.zeros(draws)
-    for block in blocks:
+    for block in means:
         step = max(1, 4_000_000 // len(block))  # bounds memory to some 64 MB
         for start in range(0, draws, step):
             part = total[start : start + step]
@@ -249,10 +249,10 @@ def _draw_statistic(terms: list, sizes: list, statistic: Callable, draws: int, r
     return total
 
 
-def _bca(blocks: list, sample: np.ndarray, estimate: float, level: float) -> np.ndarray:
+def _bca(means: list, sample: np.ndarray, estimate: float, level: float) -> np.ndarray:
     """Quantiles at which a BCa interval reads the bootstrap distribution of a mean; the jackknife has a closed form."""
     ends = ndtri(np.array([(1 - level) / 2, (1 + level) / 2]))
-    influence = np.concatenate([(block - block.mean()) / len(block) for block in blocks])
+    influence = np.concatenate([(block - block.mean()) / len(block) for block in means])
     spread = (influence**2).sum()
     if spread < 1e-30:  # every example says the same
         return ndtr(ends)
@@ -276,21 +276,18 @@ def _expected(interval: Interval, seeds: int, n: int) -> float:
     """Half-width to expect of an interval like this one from another number of seeds and examples."""
     if interval.covers == "examples":
         return interval.half_width * (interval.n / n) ** 0.5
-    parts = [(interval.seed_variance * interval.seeds / seeds, seeds - 1)]
+    more_seeds, more_examples, shared = interval.seeds / seeds, interval.n / n, interval.shared_variance
+    together = shared * more_seeds * more_examples
+    parts = [((interval.seed_variance - shared) * more_seeds + together, seeds - 1)]
     if interval.covers == "both":
-        parts.append((interval.example_variance * interval.n / n, n - 1))
+        parts.append(((interval.example_variance - shared) * more_examples + together, n - 1))
     return _half_width(parts, interval.level)
 
 
 def _smallest(enough: Callable[[int], bool], start: int, limit: int) -> int | None:
     """Smallest number in [start, limit] that is `enough` (as is every larger one then); None if there is none."""
-    if not enough(limit):
-        return None
-    low, high = start, limit
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle + 1, high)
-    return low
+    found = start + bisect_left(range(start, limit + 1), True, key=enough)
+    return found if found <= limit else None
 
 
 def _rounded(number: int | None) -> int | None:

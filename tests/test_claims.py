@@ -168,8 +168,9 @@ def test_digest_follows_what_decides_and_nothing_else(book):
     first = digest(claim())
     assert first == digest(claim(statement="Other words.")) == digest(claim(rule={"margin_note": "wide"}))
     assert first == digest(claim(rule={"group": "all"}))
-    others = [digest(claim(rule={"margin": 0.02})), digest(claim(direction="lower")), digest(claim(id="x")),
-              digest(claim(rule={"controls": []})), digest(claim(), claim(id="b", rule={"same_as": "average"}))]  # fmt: skip
+    others = [{"rule": {"margin": 0.02}}, {"rule": {"controls": []}}, {"direction": "lower"}, {"id": "x"}]
+    others = [digest(claim(**changes)) for changes in others]
+    others.append(digest(claim(), claim(id="b", rule={"same_as": "average"})))
     assert len({first, *others}) == 6
 
 
@@ -239,8 +240,8 @@ def sentence(kind, low, high, direction="higher", unit="percent", size="more"):
 
 def test_reasons():
     assert sentence("better", 2, 4) == (
-        "gda is 3.00 points higher than tip_x (95 % interval of the increase 2.00 to 4.00, half-width 1.00, margin 1.00): "
-        "the whole interval lies above the margin"
+        "gda is 3.00 points higher than tip_x (95 % interval of the increase 2.00 to 4.00, half-width 1.00, margin "
+        "1.00): the whole interval lies above the margin"
     )
     assert "gda is 3.00 dB lower than tip_x (95 % interval of the decrease 2.00" in sentence(
         "better", 2, 4, "lower", "dB"
@@ -288,10 +289,8 @@ def test_record_of_a_claim_that_holds(book):
     table = record(book, result, [claims.gate("zero-shot", 0.5, ">", 0.2)], precision="float32")
     assert list(table.columns) == ["claim", "statement", "paper_baseline", "paper_method", "baseline", "method",
                                    "difference", "low", "high", "margin", "verdict", "reason"]  # fmt: skip
-    row, plain = (
-        table.iloc[0],
-        stats.interval(*(result.examples[a, "accuracy", "all"] for a in ("gda", "tip_x")), "both"),
-    )
+    row = table.iloc[0]
+    plain = stats.interval(*(result.examples[arm, "accuracy", "all"] for arm in ("gda", "tip_x")), "both")
     assert row["verdict"] == "holds" and row["margin"] == 1
     assert (row["difference"], row["low"]) == pytest.approx((100 * plain.estimate, 100 * plain.low), rel=1e-5)
     assert row["method"] - row["baseline"] == pytest.approx(row["difference"], rel=1e-4)
@@ -356,8 +355,7 @@ def test_kinds(book, kind, gain, expected):
     write(book, claim(rule={"kind": kind}))
     row = record(book, measured(gain=gain)).iloc[0]
     assert row["verdict"] == expected
-    if expected == "inconclusive":
-        assert "would settle" in row["reason"] and "instead of" in row["reason"]
+    assert ("would settle" in row["reason"]) == (expected == "inconclusive")
     assert row["reason"].endswith(".") and "half-width" in row["reason"]
 
 
@@ -376,12 +374,18 @@ def test_a_failed_gate_leaves_its_claims_untested(book):
     table = record(book, measured(), [failed, claims.gate("b", math.nan, ">", 0, claims=["second"])]).set_index("claim")
     assert table["verdict"].tolist() == ["holds", "not tested", "not tested"]
     assert table.loc["second", "reason"] == (
-        "a gate fails: zero-shot accuracy is 0.8, asked for between 0.3 and 0.7; b is not a number: it was not measured."
+        "a gate fails: zero-shot accuracy is 0.8, asked for between 0.3 and 0.7; b is not a number: it was "
+        "not measured."
     )
     assert table.loc["second", "difference"] > 10  # printed, though not judged
     assert written(book)["claims"][1]["controls"][0]["verdict"] == "not tested"
     assert written(book)["gates"][1]["value"] is None
     assert set(record(book, measured(), [claims.gate("all", 1, "<", 0)])["verdict"]) == {"not tested"}
+    table = record(book, measured(metric="other"), [claims.gate("text features", 0, ">=", 1)])  # nothing to compare
+    assert set(table["verdict"]) == {"not tested"} and table["difference"].isna().all()
+    with pytest.raises(ValueError, match="nearest_mean, accuracy, all"):
+        partly = {key: value for key, value in measured().examples.items() if key[0] != "nearest_mean"}
+        record(book, Result.of(partly), [claims.gate("text features", 0, ">=", 1)])
     with pytest.raises(ValueError, match=r"gate 'x' names \['third'\]"):
         record(book, measured(), [claims.gate("x", 1, "<", 0, claims=["third"])])
 

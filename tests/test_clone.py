@@ -158,7 +158,8 @@ def test_failure_stops_and_repair_goes_on(repository):
 def test_interrupted_repro_goes_on_where_it_stopped(repository):
     path = repository / "notebooks" / "adaptation" / "two.ipynb"
     good = path.read_text()
-    slow = good.replace('"import lib"', '"import lib, time, os; print(\'in two\', os.getpid(), flush=True); time.sleep(60)"')
+    wait = "import lib, time, os; print('in two', os.getpid(), flush=True); time.sleep(60)"
+    slow = good.replace('"import lib"', f'"{wait}"')
     assert slow != good
     path.write_text(slow)
     params = repository / "params.yaml"
@@ -196,8 +197,7 @@ def test_base_model_is_frozen_until_asked_for(repository):
     assert "1 / 0" in call(repository, "dvc", "repro", "base-vit_base", code=255)
     call(repository, "dvc", "freeze", "base-vit_base")
     frozen = (repository / "dvc.yaml").read_text()
-    assert [line for line in frozen.splitlines() if "frozen" in line] == ["    frozen: true"]
-    assert len(frozen.splitlines()) == len(graph.splitlines())
+    assert frozen.replace(" &paper", "").split() == graph.replace(" &paper", "").split()  # an anchor used once is lost
     call(repository, "git", "checkout", "-q", "--", "models")
     assert ran(call(repository, "dvc", "repro")) == []
 

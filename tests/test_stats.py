@@ -240,6 +240,17 @@ def test_settle_of_both_needs_both_where_neither_is_enough():
     assert f"{examples:,} examples in {seeds} seeds" in str(size)
 
 
+def test_variance_of_seed_and_example_together():
+    """Where seeds differ only by chance over examples, more examples alone steady them."""
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 0.01, (20, 1)) + rng.normal(0, 0.3, 500) + rng.normal(0, 0.4, (20, 500))
+    found = stats.interval(noise, np.zeros_like(noise), "both")
+    assert found.shared_variance == pytest.approx(0.4**2 / 500 / 20, rel=0.03)
+    only = stats.interval(rng.normal(0, 0.4, (300, 300)), np.zeros((300, 300)), "both")
+    assert stats._expected(only, 300, 1200) == pytest.approx(only.half_width / 2, rel=0.1)
+    assert stats._expected(only, 300, 300) == pytest.approx(only.half_width)
+
+
 def test_settle_knows_the_boundaries_of_each_kind():
     found = stats.interval(*arms(n=300), "examples").times(0)  # an estimate of 0
     found = stats.replace(found, low=-0.2, high=0.2)
@@ -254,11 +265,11 @@ def test_settle_knows_the_boundaries_of_each_kind():
         (np.zeros(5), np.zeros(5), "examples", r"shape \[5\].*values\[None, :\]"),
         (np.zeros((1, 5)), np.zeros((1, 5)), "both", "1 seed cannot"),
         (np.zeros((1, 5)), np.zeros((1, 5)), "seeds", "1 seed cannot"),
-        (np.zeros((3, 1)), np.zeros((3, 1)), "both", "1 example per seed"),
+        (np.zeros((3, 1)), np.zeros((3, 1)), "both", "1 example per seed says not"),
         (np.zeros((3, 1)), np.zeros((3, 1)), "examples", "cover 'seeds'"),
         (np.zeros((3, 5)), np.zeros((3, 5)), "all", "covers is 'all'"),
         (np.zeros((3, 0)), np.zeros((3, 0)), "both", "nothing to compare"),
-        (np.zeros((3, 5, 2)), np.zeros((3, 5, 2)), "both", "and a statistic"),
+        (np.zeros((3, 5, 2)), np.zeros((3, 5, 2)), "both", "or a statistic"),
         (
             np.array([[0, np.nan]]),
             np.zeros((1, 2)),
