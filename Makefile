@@ -1,6 +1,6 @@
 # Each target sets up what it needs: on a fresh machine python3, git and make are enough.
 PYTHON ?= python3
-export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export PATH := $(CURDIR)/.venv/bin:$(PATH):$(CURDIR)/.cache/uv/bin
 unexport PYTHONHOME PYTHONPATH
 INSTALLED := .venv/.installed
 

@@ -19,6 +19,8 @@ import lib
 from lib import run
 
 NO_RESULTS = "no results yet: run `dvc repro`"
+HEAD = ("paper", "claim", "paper's numbers", "ours", "difference [interval]", "verdict")
+MARKS = ("<!-- results: python -m lib.verify --readme -->", "<!-- end of results -->")
 
 
 def corpora(slug: str) -> list[str]:
@@ -106,23 +108,42 @@ def compare(committed: Path, fresh: Path) -> tuple[bool, list[str]]:
     return good, lines
 
 
-def table(folder: Path | None = None) -> str:
-    """Verdicts of all results, one line a claim, in the order of papers.yaml; profiles are never mixed."""
-    folder = folder or lib.out() / "results"
+def results(folder: Path, profile: str) -> list[dict]:
+    """claims.json of every paper under a profile, in the order of papers.yaml."""
     order = {slug: place for place, slug in enumerate(run.read_yaml(lib.ROOT / "papers.yaml"))}
-    lines, found = [], sorted(folder.glob("*/*/claims.json"))
-    for profile in [name for name in lib.PROFILES if any(file.parts[-3] == name for file in found)]:
-        documents = [json.loads(file.read_text()) for file in found if file.parts[-3] == profile]
-        documents.sort(key=lambda document: order.get(document["slug"], len(order)))
-        rows = [("paper", "claim", "paper's numbers", "ours", "difference [interval]", "verdict")]
-        for document in documents:
-            rows += [_row(document["slug"], claim) for claim in document["claims"]]
-        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    documents = [json.loads(file.read_text()) for file in sorted((folder / profile).glob("*/claims.json"))]
+    return sorted(documents, key=lambda document: order.get(document["slug"], len(order)))
+
+
+def table(folder: Path | None = None) -> str:
+    """Verdicts of all results, one line a claim, as text; profiles are never mixed."""
+    lines = []
+    for profile in lib.PROFILES:
+        documents = results(folder or lib.out() / "results", profile)
+        if not documents:
+            continue
+        rows = [HEAD, *(_row(document["slug"], claim) for document in documents for claim in document["claims"])]
+        widths = [max(len(row[i]) for row in rows) for i in range(len(HEAD))]
         lines += [f"profile {profile}", ""]
         lines += ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
         counts = Counter(claim["verdict"] for document in documents for claim in document["claims"])
         lines += ["", ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common()), ""]
     return "\n".join(lines).rstrip() or NO_RESULTS
+
+
+def readme(text: str) -> str:
+    """README with the table of the default profile's results between its two marks."""
+    lines = [f"| {' | '.join(HEAD)} |", f"|{'---|' * len(HEAD)}"]
+    for document in results(lib.ROOT / "results", "mini"):
+        slug = document["slug"]
+        link = f"[{slug}](results/mini/{slug}/{slug}.ipynb)"
+        lines += [f"| {' | '.join((link, *_row(slug, claim)[1:]))} |" for claim in document["claims"]]
+    first, last = MARKS
+    before, found, rest = text.partition(first)
+    _, closed, after = rest.partition(last)
+    if not found or not closed:
+        raise run.Problem(f"README.md has no lines '{first}' and '{last}'")
+    return f"{before}{first}\n{chr(10).join(lines) if len(lines) > 2 else NO_RESULTS}\n{last}{after}"
 
 
 def _row(slug: str, claim: dict) -> tuple[str, ...]:
@@ -140,13 +161,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("slug", nargs="?", help="paper to compute from scratch")
     parser.add_argument("--profile", choices=lib.PROFILES, help="default: the profile of params.yaml")
     parser.add_argument("--table", action="store_true", help="print all verdicts, run nothing")
+    parser.add_argument("--readme", action="store_true", help="write the verdicts of profile mini into README.md")
     parser.add_argument("--quiet", action="store_true", help="no prints of the notebook's cells")
     options = parser.parse_args(arguments)
-    if options.table == bool(options.slug):
-        parser.error("give a paper's slug, or --table")
+    if options.table + options.readme + bool(options.slug) != 1:
+        parser.error("give a paper's slug, or --table, or --readme")
     try:
         if options.table:
             print(table())
+            return 0
+        if options.readme:
+            path = lib.ROOT / "README.md"
+            path.write_text(readme(path.read_text()))
             return 0
         profile = options.profile or lib.profile()
         committed = lib.ROOT / "results" / profile / options.slug

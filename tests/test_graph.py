@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import lib
-from lib import cells, run
+from lib import cells, run, verify
 
 ROOT = lib.ROOT
 STAGES = run.read_yaml(ROOT / "dvc.yaml")["stages"]
@@ -217,6 +217,11 @@ def test_setup_hands_pips_settings_on_to_uv(monkeypatch):
 
 
 RESULTS = sorted(folder for folder in ROOT.glob("results/*/*/") if folder.parent.name != "smoke")
+
+
+def test_readme_shows_the_results_in_git():
+    text = (ROOT / "README.md").read_text()
+    assert text == verify.readme(text), "run `python -m lib.verify --readme`"
 
 
 @pytest.mark.parametrize("folder", RESULTS, ids=lambda path: f"{path.parent.name}-{path.name}")

@@ -97,6 +97,23 @@ def test_table_keeps_profiles_apart(tmp_path, monkeypatch):
     assert "profile gpu" in lines
 
 
+def test_readme_gets_the_table_between_its_marks(tmp_path, monkeypatch):
+    root = workbook(tmp_path / "root")
+    monkeypatch.setattr(lib, "ROOT", root)
+    first, last = verify.MARKS
+    (root / "README.md").write_text(f"before\n{first}\nold\n{last}\nafter\n")
+    assert verify.main(["--readme"]) == 0
+    assert (root / "README.md").read_text() == f"before\n{first}\n{verify.NO_RESULTS}\n{last}\nafter\n"
+    results(root / "results" / "mini" / "toy", DOCUMENT)
+    assert verify.main(["--readme"]) == 0
+    lines = (root / "README.md").read_text().splitlines()
+    link = "[toy](results/mini/toy/toy.ipynb)"
+    assert lines[4] == f"| {link} | main | 70.00 -> 73.50 | 70.00 -> 73.50 | 3.50 [1.25, 5.75] | holds |"
+    assert lines[-2:] == [last, "after"]
+    (root / "README.md").write_text("nothing")
+    assert verify.main(["--readme"]) == 1
+
+
 def test_stage_names_the_corpora(tmp_path, monkeypatch):
     root = workbook(tmp_path / "root")
     (root / "dvc.yaml").write_text(GRAPH)
