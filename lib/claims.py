@@ -148,8 +148,8 @@ def _judge(slug: str, entry: Paper, claim: Claim, result: "Result", gates: Seque
         why = "the claim is about the paper's own scale or data, which only the paper profile has"
     elif rule.kind is None:
         why = "papers.yaml has no rule for it yet"
-    elif failed and not any((arm, rule.metric, group) in result.examples for _, arm, group in rule.terms()):
-        why = f"a gate fails: {'; '.join(failed)}"  # and so the experiment was not run
+    elif failed and not all((arm, rule.metric, group) in result.examples for _, arm, group in rule.terms()):
+        why = f"a gate fails: {'; '.join(failed)}"  # and so the experiment was not run, or only in part
     else:
         ours, state, why = _compare(slug, claim, origin, result, rule.terms())
         for control in rule.controls:

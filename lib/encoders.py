@@ -107,7 +107,8 @@ class Encoder:
         self._size = (size, size) if isinstance(size, int) else tuple(size)
         self.image_size = self._size[0] if self._size[0] == self._size[1] else self._size
         self.preprocess_cfg = weights.complete(preprocess_cfg, self._size)
-        self.preprocess = image_transform_v2(PreprocessCfg(**{**self.preprocess_cfg, "size": self._size}), is_train=False)
+        settings = PreprocessCfg(**{**self.preprocess_cfg, "size": self._size})
+        self.preprocess = image_transform_v2(settings, is_train=False)
         self.dim, self.context = model_cfg["embed_dim"], tokenizer.context_length
         shape = (1, 3, 1, 1)
         self._mean = torch.tensor(preprocess_cfg["mean"], device=device).reshape(shape)

@@ -58,7 +58,8 @@ def texts(encoder, texts, normalize: bool = True) -> np.ndarray:
     return _stored(encoder, key, len(texts), encode, chunk=len(texts))
 
 
-def _stored(encoder, key: dict, rows: int, encode, chunk: int = CHUNK) -> np.ndarray:
+def _stored(encoder, key: dict, rows: int, encode, chunk: int | None = None) -> np.ndarray:
+    chunk = chunk or CHUNK
     shape = (rows, encoder.dim)
     if rows == 0:
         return np.zeros(shape, np.float32)
@@ -84,7 +85,7 @@ def _open(folder: Path, key: dict, shape: tuple) -> np.ndarray | None:
         array = np.load(folder / "features.npy", mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None
-    if entry.get("key") != key or array.shape != shape or array.dtype != np.float32:
+    if not isinstance(entry, dict) or entry.get("key") != key or array.shape != shape or array.dtype != np.float32:
         return None
     if array.nbytes <= CHECKED and zlib.crc32(array.reshape(-1).view(np.uint8)) != entry.get("crc32"):
         return None

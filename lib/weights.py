@@ -56,7 +56,7 @@ def save(folder, model, model_cfg: dict, preprocess_cfg: dict, tokenizer, *, hal
     half       store floats as float16 (all but the temperature); they are loaded into float32
     The same weights give the same bytes. Raises ValueError where the parts cannot belong together.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save as serialize
 
     tokenizer = copy.deepcopy(getattr(tokenizer, "tokenizer", tokenizer))
     if not hasattr(tokenizer, "backend_tokenizer"):
@@ -90,7 +90,7 @@ def save(folder, model, model_cfg: dict, preprocess_cfg: dict, tokenizer, *, hal
     (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=1, sort_keys=True) + "\n")
     (folder / CONFIG).write_text(json.dumps(config, indent=1) + "\n")
     temporary = folder / f".{WEIGHTS}.{os.getpid()}"
-    save_file(tensors, temporary)
+    temporary.write_bytes(serialize(tensors))  # safetensors' own save_file makes a file that only its owner can read
     os.replace(temporary, folder / WEIGHTS)
     return folder
 
@@ -201,7 +201,7 @@ def _hub(name: str):
         where = f"{mirror}/hub" if mirror else f"the Hugging Face cache ({constants.HF_HUB_CACHE})"
         raise OSError(
             f"'{name}' is not in {where} and could not be fetched: load it once on a machine with network, copy "
-            "its Hugging Face cache here, to <folder>/hub, and set WORKBOOK_MIRROR=<folder> (or HF_HUB_CACHE=<folder>/hub) "
+            "its Hugging Face cache to <folder>/hub, and set WORKBOOK_MIRROR=<folder> (or HF_HUB_CACHE=<folder>/hub) "
             f"({type(error).__name__}: {' '.join(str(error).split())[:160]})"
         ) from error
     finally:

@@ -5,8 +5,21 @@ from pathlib import Path
 
 import pytest
 
-COLOURS = "red orange yellow green teal blue purple pink brown white grey".split()
-THINGS = "cup anchor star cloud umbrella snowman heart spade die envelope pencil gear".split()
+COLOURS = ("red", "orange", "yellow", "green", "teal", "blue", "purple", "pink", "brown", "white", "grey")
+THINGS = (
+    "cup",
+    "anchor",
+    "star",
+    "cloud",
+    "umbrella",
+    "snowman",
+    "heart",
+    "spade",
+    "die",
+    "envelope",
+    "pencil",
+    "gear",
+)
 
 
 @pytest.fixture(scope="session")

@@ -38,7 +38,9 @@ def test_same_text_shares_the_target():
     for table in (p, q):
         want -= float((table[0, 0] + table[0, 2]) / 2 + table[1, 1] + (table[2, 2] + table[2, 0]) / 2 + table[3, 3]) / 4
     assert float(losses.clip(image, text, 5.0, mask)) == pytest.approx(want / 2, rel=1e-5)
-    assert float(losses.clip(image, text, 5.0, torch.eye(4, dtype=bool))) == pytest.approx(float(losses.clip(image, text, 5.0)))
+    assert float(losses.clip(image, text, 5.0, torch.eye(4, dtype=bool))) == pytest.approx(
+        float(losses.clip(image, text, 5.0))
+    )
 
 
 def test_clip_refuses_bad_input():
