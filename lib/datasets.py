@@ -1,8 +1,9 @@
 """Data sets: rendered corpora below data/ and folders of precomputed features, with the same typed fields.
 
 A name says where data come from: "objects/styles" is data/objects/styles, drawn by `dvc repro data@objects-styles`;
-"features:DIR" is a folder of precomputed features (`_features` lists its layouts). Arrays stay memory-mapped, scene
-specs are parsed when they are read.
+"features:DIR" is a folder of precomputed features (`_features` lists its layouts); "folder:DIR" and "coco:DIR" are
+public data in class folders (lib.datasets_public) or with COCO-style annotations (lib.datasets_coco). Arrays stay
+memory-mapped, scene specs are parsed when they are read.
 """
 
 import hashlib
@@ -13,7 +14,8 @@ import numpy as np
 
 import lib
 
-SOURCES = "sources are 'corpus/preset' (rendered) and 'features:DIR'"
+SOURCES = "sources are 'corpus/preset' (rendered), 'features:DIR', 'folder:DIR' and 'coco:DIR'"
+FIELDS = ("image", "captions")
 
 
 class Corpus:
@@ -83,12 +85,13 @@ class Lazy:
         return Lazy(self.lines[index], self.parse) if isinstance(index, slice) else self.parse(self.lines[index])
 
 
-def load(name: str, split: str, fields=("image", "captions"), limit: int | None = None) -> Corpus:
+def load(name: str, split: str, fields=FIELDS, limit: int | None = None) -> Corpus:
     """A split of a data set.
 
-    name    "objects/styles" or "features:DIR" (absolute, or relative to the project)
+    name    "objects/styles", or "features:DIR", "folder:DIR" or "coco:DIR" (absolute, or relative to the project)
     split   "train", "val" or "test"; under `lib.dev()` "test" gives "val"
     fields  those the caller needs: checked here, so that a missing one shows at once; others there are can be read too.
+            Public data without captions may be loaded all the same, as long as `fields` is left out.
             Of a "features:" set, image_features stand for "image", and text_features, if any, for "captions".
     limit   the first so many examples
     Raises FileNotFoundError for data that are not there (with the command that makes them), ValueError for the rest.
@@ -96,12 +99,18 @@ def load(name: str, split: str, fields=("image", "captions"), limit: int | None 
     if limit is not None and limit < 1:
         raise ValueError(f"limit must be at least 1, not {limit}")
     source, colon, rest = name.partition(":")
-    if colon and source != "features":
+    if colon and source not in ("features", "folder", "coco"):
         raise ValueError(f"data source '{source}:' does not exist; {SOURCES}")
     if isinstance(fields, str):
         raise ValueError(f"fields is a tuple of names: ('{fields}',)")
     wanted = "val" if lib.dev() and split == "test" else split
-    if colon:
+    if source in ("folder", "coco"):
+        from lib import datasets_coco, datasets_public
+
+        read = datasets_public.folder if source == "folder" else datasets_coco.coco
+        corpus = read(lib.find(Path(rest).expanduser()), wanted)
+        fields = ("image",) if fields is FIELDS else fields
+    elif colon:
         corpus = _features(lib.find(Path(rest).expanduser()), wanted)
         fields = [field for field in fields if field not in ("image", "captions")]
     else:
@@ -250,7 +259,7 @@ def _select(value, rows):
     if isinstance(value, dict):
         return {key: _select(item, rows) for key, item in value.items()}
     if isinstance(value, Lazy):
-        return Lazy(_select(value.lines, rows), value.parse)
+        return type(value)(_select(value.lines, rows), value.parse)
     if isinstance(value, list):
         return value[rows] if isinstance(rows, slice) else [value[row] for row in rows]
     return value[rows]
