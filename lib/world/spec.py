@@ -63,7 +63,7 @@ class Camera:
     dx: float = 0.0
     dy: float = 0.0
     zoom: float = 1.0
-    tilt: tuple = ()  # shifts of the four picture corners as fractions of the side (homography), clockwise from top left
+    tilt: tuple = ()  # shifts of the four picture corners as fractions of the side, clockwise from top left
 
 
 @dataclass(frozen=True)
