@@ -1,8 +1,9 @@
 """Data sets: rendered corpora below data/ and folders of precomputed features, with the same typed fields.
 
 A name says where data come from: "objects/styles" is data/objects/styles, drawn by `dvc repro data@objects-styles`;
-"features:DIR" is a folder of precomputed features (`_features` lists its layouts). Arrays stay memory-mapped, scene
-specs are parsed when they are read.
+"features:DIR" is a folder of precomputed features (`_features` lists its layouts); "folder:DIR" and "coco:DIR" are
+public data in class folders (lib.datasets_public) or with COCO-style annotations (lib.datasets_coco). Arrays stay
+memory-mapped, scene specs are parsed when they are read.
 """
 
 import hashlib
@@ -13,7 +14,8 @@ import numpy as np
 
 import lib
 
-SOURCES = "sources are 'corpus/preset' (rendered) and 'features:DIR'"
+SOURCES = "sources are 'corpus/preset' (rendered), 'features:DIR', 'folder:DIR' and 'coco:DIR'"
+FIELDS = ("image", "captions")
 
 
 class Corpus:
@@ -27,10 +29,11 @@ class Corpus:
     A field is read when it is first asked for. An absent one raises AttributeError and lists those there are.
     """
 
-    def __init__(self, name, split, identity, length, fields, classnames=None, shared=()):
-        """fields: name -> function that reads it; shared: fields with one entry per class, which no subset cuts."""
+    def __init__(self, name, split, identity, length, fields, classnames=None, shared=(), rebuilt=()):
+        """fields: name -> function that reads it; shared: fields with one entry per class, which no subset cuts;
+        rebuilt: fields whose function takes the corpus and builds them from its other fields."""
         self.name, self.split, self.identity = name, split, identity
-        self._length, self._fields, self._shared = length, fields, shared
+        self._length, self._fields, self._shared, self._rebuilt = length, fields, shared, frozenset(rebuilt)
         if classnames is not None:
             self.classnames = list(classnames)
 
@@ -50,7 +53,8 @@ class Corpus:
         if field not in self._fields:
             what = "has no class names" if field == "classnames" else f"has no field '{field}'"
             raise AttributeError(f"{self.name} ({self.split}) {what}; fields: {', '.join(self.fields)}")
-        value = self._fields[field]()
+        read = self._fields[field]
+        value = read(self) if field in self._rebuilt else read()
         setattr(self, field, value)
         return value
 
@@ -66,8 +70,9 @@ class Corpus:
 
         digest = hashlib.sha256(rows.astype("<i8").tobytes()).hexdigest()[:8]
         identity, names = f"{self.identity}[{len(rows)}:{digest}]", self.__dict__.get("classnames")
-        fields = {field: reader(field) for field in self._fields}
-        return Corpus(self.name, self.split, identity, len(rows), fields, names, self._shared)
+        rebuilt = self._rebuilt - {"index"}  # which stays that of the whole
+        fields = {field: read if field in rebuilt else reader(field) for field, read in self._fields.items()}
+        return Corpus(self.name, self.split, identity, len(rows), fields, names, self._shared, rebuilt)
 
 
 class Lazy:
@@ -83,12 +88,13 @@ class Lazy:
         return Lazy(self.lines[index], self.parse) if isinstance(index, slice) else self.parse(self.lines[index])
 
 
-def load(name: str, split: str, fields=("image", "captions"), limit: int | None = None) -> Corpus:
+def load(name: str, split: str, fields=FIELDS, limit: int | None = None) -> Corpus:
     """A split of a data set.
 
-    name    "objects/styles" or "features:DIR" (absolute, or relative to the project)
+    name    "objects/styles", or "features:DIR", "folder:DIR" or "coco:DIR" (absolute, or relative to the project)
     split   "train", "val" or "test"; under `lib.dev()` "test" gives "val"
     fields  those the caller needs: checked here, so that a missing one shows at once; others there are can be read too.
+            Public data without captions may be loaded all the same, as long as `fields` is left out.
             Of a "features:" set, image_features stand for "image", and text_features, if any, for "captions".
     limit   the first so many examples
     Raises FileNotFoundError for data that are not there (with the command that makes them), ValueError for the rest.
@@ -96,12 +102,18 @@ def load(name: str, split: str, fields=("image", "captions"), limit: int | None 
     if limit is not None and limit < 1:
         raise ValueError(f"limit must be at least 1, not {limit}")
     source, colon, rest = name.partition(":")
-    if colon and source != "features":
+    if colon and source not in ("features", "folder", "coco"):
         raise ValueError(f"data source '{source}:' does not exist; {SOURCES}")
     if isinstance(fields, str):
         raise ValueError(f"fields is a tuple of names: ('{fields}',)")
     wanted = "val" if lib.dev() and split == "test" else split
-    if colon:
+    if source in ("folder", "coco"):
+        from lib import datasets_coco, datasets_public
+
+        read = datasets_public.folder if source == "folder" else datasets_coco.coco
+        corpus = read(lib.find(Path(rest).expanduser()), wanted)
+        fields = ("image",) if fields is FIELDS else fields
+    elif colon:
         corpus = _features(lib.find(Path(rest).expanduser()), wanted)
         fields = [field for field in fields if field not in ("image", "captions")]
     else:
@@ -128,40 +140,16 @@ def _rendered(name: str, split: str) -> Corpus:
         )
     if split not in info["splits"]:
         raise ValueError(f"data/{name} has no split '{split}'; splits: {', '.join(info['splits'])}")
-    entry, fields, attributes = info["splits"][split], {}, {}
-    length = entry["n"]
-    for path in sorted((folder / split).iterdir()):
-        reader = _reader(path, length, stage)
-        if path.name.startswith("attrs.") and path.suffix == ".npy":
-            attributes[path.stem.removeprefix("attrs.")] = reader
-        elif path.suffix in (".npy", ".jsonl"):
-            fields[path.stem] = reader
-    if attributes:
-        fields["attrs"] = lambda: {key: read() for key, read in attributes.items()}
+    from lib import datasets_world
+
+    def broken(path, what):
+        return ValueError(f"{path} {what}; make it anew with `dvc repro -f {stage}`")
+
+    entry = info["splits"][split]
+    fields = datasets_world.stored(folder / split, name, entry["n"], Lazy, broken)
+    rebuilt = datasets_world.rebuilt(name, set(fields))
     identity = f"{name}/{split}@{entry.get('digest', info['digest'])[:12]}"
-    return Corpus(name, split, identity, length, fields, info.get("classnames"))
-
-
-def _reader(path: Path, length: int, stage: str):
-    """Function that reads one field of a rendered corpus and checks its length."""
-
-    def read():
-        try:
-            if path.suffix == ".npy":
-                value = np.load(path, mmap_mode="r", allow_pickle=False)
-            elif path.stem == "spec":
-                from lib.world.spec import Spec
-
-                value = Lazy(path.read_text().splitlines(), Spec.from_json)
-            else:
-                value = [json.loads(line) for line in path.read_text().splitlines()]
-        except (ValueError, EOFError) as error:
-            raise ValueError(f"{path} is damaged ({error}); make it anew with `dvc repro -f {stage}`") from None
-        if len(value) != length:
-            raise ValueError(f"{path} has {len(value)} entries, not {length}; make it anew with `dvc repro -f {stage}`")
-        return value
-
-    return read
+    return Corpus(name, split, identity, entry["n"], fields | rebuilt, info.get("classnames"), rebuilt=rebuilt)
 
 
 def _features(folder: Path, split: str) -> Corpus:
@@ -250,7 +238,7 @@ def _select(value, rows):
     if isinstance(value, dict):
         return {key: _select(item, rows) for key, item in value.items()}
     if isinstance(value, Lazy):
-        return Lazy(_select(value.lines, rows), value.parse)
+        return type(value)(_select(value.lines, rows), value.parse)
     if isinstance(value, list):
         return value[rows] if isinstance(rows, slice) else [value[row] for row in rows]
     return value[rows]

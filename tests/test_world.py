@@ -13,7 +13,7 @@ from scipy.ndimage import binary_dilation
 import lib
 from lib.world import atlas, corpora, presets
 from lib.world.edit import Op, edit
-from lib.world.render import FILLS, STYLES, render, semantic
+from lib.world.render import FILLS, GROUND, STYLES, render, semantic
 from lib.world.spec import Background, Light, Object, Spec
 from lib.world.textures import BACKGROUNDS, colours
 
@@ -108,7 +108,7 @@ def test_semantic_and_depth_follow_instances():
         mask = drawn.inst == i + 1
         assert (drawn.sem[mask] == atlas.class_index(thing.name)).all()
         assert np.allclose(drawn.depth[mask], thing.z / 12)
-    assert (drawn.sem[drawn.inst == 0] == 128 + BACKGROUNDS.index(spec.background.name)).all()
+    assert (drawn.sem[drawn.inst == 0] == GROUND + BACKGROUNDS.index(spec.background.name)).all()
     assert (semantic(drawn.inst, spec) == drawn.sem).all()
 
 
@@ -144,7 +144,7 @@ def test_fills_and_classes_vary_within_and_between():
         ({"objects": (Object("cat", fill="furry"),)}, "furry"),
         ({"objects": (Object("cat", radius=-1.0),)}, "-1"),
         ({"objects": (Object("cat", state="scratched"),)}, "state"),
-        ({"clutter": 3}, "clutter"),
+        ({"clutter": -3}, "clutter"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(change, message):

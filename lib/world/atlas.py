@@ -38,6 +38,13 @@ def rows() -> tuple[dict, ...]:
 
 
 @cache
+def badge_rows() -> tuple[dict, ...]:
+    """Rows of tables/badges.csv, in order; their class indices follow those of the glyphs."""
+    with open(TABLES / "badges.csv", newline="") as file:
+        return tuple(csv.DictReader(file))
+
+
+@cache
 def _masks() -> np.ndarray:
     from PIL import Image
 
@@ -49,7 +56,8 @@ def _masks() -> np.ndarray:
     return cells
 
 
-def _signed_distance(mask: np.ndarray) -> np.ndarray:
+def signed_distance(mask: np.ndarray) -> np.ndarray:
+    """Distances to the edge of a mask, bool [CELL, CELL]: eighths of a texel, positive inside, int16, raveled."""
     from scipy.ndimage import distance_transform_edt
 
     outside = np.pad(mask, 1)  # the frame around the cell counts as outside
@@ -61,28 +69,47 @@ def _signed_distance(mask: np.ndarray) -> np.ndarray:
 
 @cache
 def glyph(name: str) -> Glyph:
-    """Distances of one class. Raises KeyError with the known names where `name` is none of them."""
+    """Distances of one glyph class. Raises KeyError with the known names where `name` is none of them."""
+    ink, body = _ink(name)
+    span = body.any(0).sum() * body.any(1).sum()
+    lines = ink if is_line(name) else body & ~ink
+    return Glyph(signed_distance(body), signed_distance(lines) if lines.any() else None, float(body.sum() / span))
+
+
+@cache
+def _ink(name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Ink and hole-filled silhouette of a glyph class, bool [CELL, CELL]."""
     from scipy.ndimage import binary_fill_holes
 
     index = class_index(name)
+    if index >= len(rows()):
+        raise KeyError(f"'{name}' is a badge: it is composed by badges.shape and has no glyph")
     ink = _masks()[index] >= 128
-    body = binary_fill_holes(ink)
-    span = body.any(0).sum() * body.any(1).sum()
-    solid = ink.sum() > 0.6 * body.sum()
-    lines = body & ~ink if solid else ink
-    return Glyph(_signed_distance(body), _signed_distance(lines) if lines.any() else None, float(body.sum() / span))
+    return ink, binary_fill_holes(ink)
+
+
+@cache
+def is_line(name: str) -> bool:
+    """Whether a glyph is drawn in strokes rather than as a solid silhouette."""
+    ink, body = _ink(name)
+    return not ink.sum() > 0.6 * body.sum()
 
 
 @cache
 def _indices() -> dict[str, int]:
-    return {row["name"]: index for index, row in enumerate(rows())}
+    return {row["name"]: index for index, row in enumerate((*rows(), *badge_rows()))}
 
 
 def class_index(name: str) -> int:
-    """Index of a class name in tables/classes.csv."""
+    """Index of a class name: its row in tables/classes.csv, or after those its row in tables/badges.csv."""
     if name not in _indices():
-        raise KeyError(f"'{name}' is no class of tables/classes.csv; known: {', '.join(_indices())}")
+        raise KeyError(f"'{name}' is no class of tables/classes.csv or badges.csv; known: {', '.join(_indices())}")
     return _indices()[name]
+
+
+def class_names() -> tuple[str, ...]:
+    """Names of all classes, glyphs and then badges, in the order of their indices."""
+    return tuple(_indices())
 
 
 def draw() -> None:

@@ -52,6 +52,8 @@ class Light:
     cast: tuple = (1.0, 1.0, 1.0)  # gain per channel, RGB
     vignette: float = 0.0  # share of light lost in the corners
     word: str = ""  # "" where light is ordinary, else "dark", "dim" or "bright"
+    backlit: float = 0.0  # share of light lost on a smooth region over the objects (0: no region); see render.optics
+    noise: int = 0  # seed of the region's shape
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,41 @@ class Camera:
     dx: float = 0.0
     dy: float = 0.0
     zoom: float = 1.0
+    tilt: tuple = ()  # shifts of the four picture corners as fractions of the side (homography), clockwise from top left
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word printed into a scene on a small plate. x, y centre in [0, 1]."""
+
+    text: str
+    x: float = 0.5
+    y: float = 0.5
+    colour: str = "black"  # of the letters: a colour name or "black"
+    plate: str = "white"  # colour of the plate, "" for none
+    noise: int = 0  # seed of tilt and ink noise
+
+
+@dataclass(frozen=True)
+class Damage:
+    """A defect on object `target` (-1: on the ground). x, y are offsets from the object's centre in radii."""
+
+    kind: str  # scratch, hole, stain, blot, chunk
+    target: int = 0
+    x: float = 0.0
+    y: float = 0.0
+    size: float = 6.0  # px
+    angle: float = 0.0  # degrees
+    noise: int = 0
+
+
+@dataclass(frozen=True)
+class Corruption:
+    """A corruption of the finished picture at a strength in [0, 1]; strength 0 changes no pixel."""
+
+    kind: str  # noise, blur, jpeg, fog, motion, halftone, contrast, depth_blur, depth_fog
+    strength: float = 0.0
+    noise: int = 0
 
 
 @dataclass(frozen=True)
@@ -71,10 +108,11 @@ class Spec:
     background: Background = field(default_factory=Background)
     light: Light = field(default_factory=Light)
     camera: Camera = field(default_factory=Camera)
-    words: tuple = ()
+    words: tuple = ()  # of Word
     style: str = "sticker"
-    clutter: int = 0  # number of uncaptioned blobs
-    damage: tuple = ()
+    clutter: int = 0  # number of uncaptioned blobs, marks and shadows
+    damage: tuple = ()  # of Damage
+    corruptions: tuple = ()  # of Corruption, applied in order
     noise_seed: int = 0
 
     def to_json(self) -> str:
@@ -89,8 +127,17 @@ class Spec:
         for key, kind in parts.items():
             if key in values:
                 values[key] = _build(kind, values[key])
-        values["objects"] = tuple(_build(Object, value) for value in values.get("objects", ()))
+        lists = {"objects": Object, "words": Word, "damage": Damage, "corruptions": Corruption}
+        for key, kind in lists.items():
+            values[key] = tuple(_build(kind, value) for value in values.get(key, ()))
         return _build(cls, values)
+
+    @classmethod
+    def from_vector(cls, vector) -> "Spec":
+        """The scene of one object that 28 numbers describe; see `latent`."""
+        from lib.world import latent
+
+        return latent.to_spec(vector)
 
     def replace(self, **changes) -> "Spec":
         """A copy with some fields changed."""

@@ -1,0 +1,176 @@
+"""Stand-ins that see a scene: captioner, detector and judge, each through errors at rates that are parameters."""
+
+import zlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from lib.world import grammar, kb
+from lib.world import grammar_truth as truth
+from lib.world.languages_say import say
+from lib.world.spec import Object, Spec
+from lib.world.standins_slots import LOOKS, Noun, Said, degrade
+
+SEEN = (*LOOKS, "state", "count", "relation", "background", "light", "style")  # what a captioner may speak of
+CAPTION_FRAME = "we have {}"
+
+
+def recaption(
+    specs: Sequence[Spec],
+    seed: int,
+    p_drop: float = 0.3,
+    p_confuse: float = 0.1,
+    factors: Sequence[str] = SEEN,
+    coarse: bool = False,
+    most: int = 3,
+) -> list[str]:
+    """A captioner's string of each scene in one fixed style; line i depends on its scene, on i and on `seed` alone.
+
+    It speaks of the `most` largest kinds of objects and of every visible thing of `factors`. Each slot (class, look,
+    number, relation, scene word) is lost with probability `p_drop` and taken for another of its kind with `p_confuse`;
+    a lost class is an "object". `coarse` says families in place of classes. Raises ValueError for an unknown factor.
+    """
+    if unknown := set(factors) - set(SEEN):
+        raise ValueError(f"factors {sorted(unknown)} are unknown; choose of {', '.join(SEEN)}")
+    tag, found = zlib.crc32(b"recaption"), []
+    for i, spec in enumerate(specs):
+        said = seen(spec, tuple(factors), coarse, most)
+        kept = degrade(said, np.random.default_rng([tag, seed, i]), p_drop, p_confuse)
+        found.append(say(kept, "en", lambda options: options[0], frame=CAPTION_FRAME))
+    return found
+
+
+def seen(spec: Spec, factors: Sequence[str] = SEEN, coarse: bool = False, most: int = 3) -> Said:
+    """Everything true that `recaption` would say without errors."""
+    groups: dict[str, list[Object]] = {}
+    for thing in sorted(spec.objects, key=lambda thing: (-thing.radius, thing.z)):
+        name = kb.classes()[thing.name].family if coarse else thing.name
+        groups.setdefault(name, []).append(thing)
+    kinds = list(groups.items())[:most]
+    nouns = []
+    for name, group in kinds:
+        looks = [_looks(thing, spec.style, factors) for thing in group]
+        shared = tuple(look for look in looks[0] if all(look in other for other in looks[1:]))
+        if len(group) > 1 and "count" in factors:
+            nouns.append(Noun(name, shared, len(group)))
+        else:
+            nouns.append(Noun(name, shared, None, "several" if len(group) > 1 else ""))
+    relations = []
+    if "relation" in factors and len(kinds) > 1 and all(len(group) == 1 for _, group in kinds[:2]):
+        relations = [(0, relation, 1) for relation in truth.relations(kinds[0][1][0], kinds[1][1][0])[:1]]
+    scene = [("background", spec.background.name), ("light", spec.light.word), ("style", spec.style)]
+    return Said(tuple(nouns), tuple(relations), tuple(pair for pair in scene if pair[1] and pair[0] in factors))
+
+
+def _looks(thing: Object, style: str, factors: Sequence[str]) -> list[tuple[str, str]]:
+    visible = truth.attributes(thing, style)
+    if visible.get("turn") == "upright":
+        del visible["turn"]
+    return [(factor, visible[factor]) for factor in (*LOOKS, "state") if factor in visible and factor in factors]
+
+
+# -------------------------------------------------------------------------------------------------------- detector
+
+
+class Detections(NamedTuple):
+    """`boxes` f32 [k,4] xyxy in [0,1], `phrases`, `scores` f32 [k], `source` i64 [k]: index of the true box or -1."""
+
+    boxes: np.ndarray
+    phrases: list[str]
+    scores: np.ndarray
+    source: np.ndarray
+
+
+def detect(
+    boxes: np.ndarray,
+    phrases: Sequence[str],
+    rng: np.random.Generator,
+    jitter: float = 0.1,
+    p_drop: float = 0.1,
+    p_false: float = 0.1,
+    p_label: float = 0.1,
+    others: Sequence[str] = (),
+) -> Detections:
+    """True boxes as a detector would give them.
+
+    Each edge moves by up to `jitter` (0 to 0.4) of its side, evenly; a box is lost with probability `p_drop`; each
+    true box brings a false one elsewhere with probability `p_false`; the phrase of a box becomes another one with
+    probability `p_label`, drawn of `others` and the phrases of the picture. Scores are evenly 0.4-1 for true and
+    0.1-0.7 for false boxes. boxes  float [n,4] xyxy in [0,1]. Raises ValueError for values that do not fit.
+    """
+    boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
+    if len(boxes) != len(phrases):
+        raise ValueError(f"{len(boxes)} boxes and {len(phrases)} phrases do not pair up")
+    if not 0 <= jitter <= 0.4 or not all(0 <= rate <= 1 for rate in (p_drop, p_false, p_label)):
+        raise ValueError(f"jitter {jitter} must lie in 0..0.4 and the rates {p_drop}, {p_false}, {p_label} in 0..1")
+    pool = list(dict.fromkeys([*others, *phrases]))
+    sides = np.concatenate([boxes[:, 2:] - boxes[:, :2]] * 2, 1)
+    moved = np.clip(boxes + rng.uniform(-jitter, jitter, boxes.shape) * sides, 0, 1)
+    said = [_relabel(phrase, pool, rng, p_label) for phrase in phrases]
+    kept, false = rng.random(len(boxes)) >= p_drop, np.flatnonzero(rng.random(len(boxes)) < p_false)
+    size = rng.uniform(0.15, 0.5, (len(false), 2))
+    corner = rng.uniform(0, 1, (len(false), 2)) * (1 - size)
+    wrong = [pool[int(rng.integers(len(pool)))] for _ in false]
+    scores = np.concatenate([rng.uniform(0.4, 1, len(boxes))[kept], rng.uniform(0.1, 0.7, len(false))])
+    return Detections(
+        np.concatenate([moved[kept], np.concatenate([corner, corner + size], 1)]).astype(np.float32),
+        [phrase for phrase, keep in zip(said, kept, strict=True) if keep] + wrong,
+        scores.astype(np.float32),
+        np.concatenate([np.flatnonzero(kept), np.full(len(false), -1)]).astype(np.int64),
+    )
+
+
+def _relabel(phrase: str, pool: list[str], rng: np.random.Generator, p_label: float) -> str:
+    others = [one for one in pool if one != phrase]
+    return others[int(rng.integers(len(others)))] if rng.random() < p_label and others else phrase
+
+
+def wear(masks: np.ndarray, rng: np.random.Generator, pixels: int = 2) -> np.ndarray:
+    """Masks as a segmenter would give them: each eroded, dilated or shifted by 0 to `pixels`. bool [n,H,W] -> the same.
+
+    A mask that erosion would empty is eroded less. Shifts go in one of eight directions and bring in nothing.
+    """
+    masks = np.asarray(masks)
+    if masks.dtype != bool or masks.ndim != 3:
+        raise ValueError(f"masks must be bool [n,H,W], not {masks.dtype} {list(masks.shape)}")
+    return np.array([_wear(mask, rng, pixels) for mask in masks], bool).reshape(masks.shape)
+
+
+def _wear(mask: np.ndarray, rng: np.random.Generator, pixels: int) -> np.ndarray:
+    kind, steps = ("erode", "dilate", "shift")[int(rng.integers(3))], int(rng.integers(pixels + 1))
+    direction = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if y or x][int(rng.integers(8))]
+    if kind == "shift":
+        return _shift(mask, direction[0] * steps, direction[1] * steps)
+    for _ in range(steps):
+        new = mask.copy()
+        for y, x in ((0, 1), (0, -1), (1, 0), (-1, 0)):
+            new = new & _shift(mask, y, x) if kind == "erode" else new | _shift(mask, y, x)
+        if not new.any():
+            break
+        mask = new
+    return mask
+
+
+def _shift(mask: np.ndarray, y: int, x: int) -> np.ndarray:
+    height, width = mask.shape
+    found = np.zeros_like(mask)
+    found[max(y, 0) : height + min(y, 0), max(x, 0) : width + min(x, 0)] = mask[
+        max(-y, 0) : height + min(-y, 0), max(-x, 0) : width + min(-x, 0)
+    ]
+    return found
+
+
+# ----------------------------------------------------------------------------------------------------------- judge
+
+
+def judge(specs: Sequence[Spec], phrase: str, seed: int = 0, p_error: float = 0.0) -> np.ndarray:
+    """Whether a phrase is true of each scene, answered wrongly with probability `p_error`. bool [N].
+
+    Raises ValueError for a phrase that the grammar does not understand.
+    """
+    if not 0 <= p_error <= 1:
+        raise ValueError(f"p_error {p_error} is outside 0..1")
+    answers = np.array([grammar.holds(spec, phrase) for spec in specs], bool)
+    tag = zlib.crc32(f"judge/{phrase}".encode())
+    return answers ^ (np.random.default_rng([tag, seed]).random(len(answers)) < p_error)
