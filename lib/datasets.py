@@ -29,10 +29,11 @@ class Corpus:
     A field is read when it is first asked for. An absent one raises AttributeError and lists those there are.
     """
 
-    def __init__(self, name, split, identity, length, fields, classnames=None, shared=()):
-        """fields: name -> function that reads it; shared: fields with one entry per class, which no subset cuts."""
+    def __init__(self, name, split, identity, length, fields, classnames=None, shared=(), rebuilt=()):
+        """fields: name -> function that reads it; shared: fields with one entry per class, which no subset cuts;
+        rebuilt: fields whose function takes the corpus and builds them from its other fields."""
         self.name, self.split, self.identity = name, split, identity
-        self._length, self._fields, self._shared = length, fields, shared
+        self._length, self._fields, self._shared, self._rebuilt = length, fields, shared, frozenset(rebuilt)
         if classnames is not None:
             self.classnames = list(classnames)
 
@@ -52,7 +53,8 @@ class Corpus:
         if field not in self._fields:
             what = "has no class names" if field == "classnames" else f"has no field '{field}'"
             raise AttributeError(f"{self.name} ({self.split}) {what}; fields: {', '.join(self.fields)}")
-        value = self._fields[field]()
+        read = self._fields[field]
+        value = read(self) if field in self._rebuilt else read()
         setattr(self, field, value)
         return value
 
@@ -68,8 +70,9 @@ class Corpus:
 
         digest = hashlib.sha256(rows.astype("<i8").tobytes()).hexdigest()[:8]
         identity, names = f"{self.identity}[{len(rows)}:{digest}]", self.__dict__.get("classnames")
-        fields = {field: reader(field) for field in self._fields}
-        return Corpus(self.name, self.split, identity, len(rows), fields, names, self._shared)
+        rebuilt = self._rebuilt - {"index"}  # which stays that of the whole
+        fields = {field: read if field in rebuilt else reader(field) for field, read in self._fields.items()}
+        return Corpus(self.name, self.split, identity, len(rows), fields, names, self._shared, rebuilt)
 
 
 class Lazy:
@@ -137,40 +140,16 @@ def _rendered(name: str, split: str) -> Corpus:
         )
     if split not in info["splits"]:
         raise ValueError(f"data/{name} has no split '{split}'; splits: {', '.join(info['splits'])}")
-    entry, fields, attributes = info["splits"][split], {}, {}
-    length = entry["n"]
-    for path in sorted((folder / split).iterdir()):
-        reader = _reader(path, length, stage)
-        if path.name.startswith("attrs.") and path.suffix == ".npy":
-            attributes[path.stem.removeprefix("attrs.")] = reader
-        elif path.suffix in (".npy", ".jsonl"):
-            fields[path.stem] = reader
-    if attributes:
-        fields["attrs"] = lambda: {key: read() for key, read in attributes.items()}
+    from lib import datasets_world
+
+    def broken(path, what):
+        return ValueError(f"{path} {what}; make it anew with `dvc repro -f {stage}`")
+
+    entry = info["splits"][split]
+    fields = datasets_world.stored(folder / split, name, entry["n"], Lazy, broken)
+    rebuilt = datasets_world.rebuilt(name, set(fields))
     identity = f"{name}/{split}@{entry.get('digest', info['digest'])[:12]}"
-    return Corpus(name, split, identity, length, fields, info.get("classnames"))
-
-
-def _reader(path: Path, length: int, stage: str):
-    """Function that reads one field of a rendered corpus and checks its length."""
-
-    def read():
-        try:
-            if path.suffix == ".npy":
-                value = np.load(path, mmap_mode="r", allow_pickle=False)
-            elif path.stem == "spec":
-                from lib.world.spec import Spec
-
-                value = Lazy(path.read_text().splitlines(), Spec.from_json)
-            else:
-                value = [json.loads(line) for line in path.read_text().splitlines()]
-        except (ValueError, EOFError) as error:
-            raise ValueError(f"{path} is damaged ({error}); make it anew with `dvc repro -f {stage}`") from None
-        if len(value) != length:
-            raise ValueError(f"{path} has {len(value)} entries, not {length}; make it anew with `dvc repro -f {stage}`")
-        return value
-
-    return read
+    return Corpus(name, split, identity, entry["n"], fields | rebuilt, info.get("classnames"), rebuilt=rebuilt)
 
 
 def _features(folder: Path, split: str) -> Corpus:

@@ -1,100 +1,35 @@
-"""What scenes are made of: the distribution of every preset, and `sample`, which draws a Spec from one."""
+"""Draw scenes: `sample` gives a Spec from the distribution of a preset (`presets_table` has them all)."""
 
 import math
-import zlib
-from dataclasses import dataclass, field, fields, replace
-from functools import cache
+from dataclasses import replace
 
 import numpy as np
 
-from lib.world import atlas
-from lib.world.spec import SIDE, Background, Light, Object, Spec
-from lib.world.textures import MATERIALS, PATTERNS, colours
+from lib.world import badges, damage, lettering
+from lib.world.presets_table import (
+    BASE_STYLES,
+    HELD_OUT_STYLES,
+    OBJECT_CLASSES,
+    PRESETS,
+    TEXTURES,
+    Preset,
+    base_classes,
+    held_out_pair,
+    natural_colour,
+    preset,
+    role,
+    solid_classes,
+    usual_value,
+)
+from lib.world.spec import SIDE, Background, Corruption, Light, Object, Spec, Word
+from lib.world.textures import PATTERNS, colours
 
-BASE_STYLES = {"sticker": 0.55, "ink": 0.2, "outline": 0.15, "photo": 0.1}
-HELD_OUT_STYLES = ("sketch", "halftone", "inverted")
-BASE_BACKGROUNDS = {"plain": 0.1, "gradient": 0.1, "striped": 0.08, "dotted": 0.07, "checked": 0.07}
-BASE_BACKGROUNDS |= dict.fromkeys(MATERIALS, 0.0725)
-FILL_RATES = {"plain": 0.5, "striped": 0.1, "dotted": 0.1, "checked": 0.1, "gridded": 0.1, "speckled": 0.1}
-# twenty solid classes of different families, none with a natural colour
-OBJECT_CLASSES = (
-    "cloud", "rook", "knight", "spade", "diamond", "club", "gear", "wheel", "telephone", "envelope",
-    "coffin", "urn", "flower", "victory hand", "smiling face", "skull", "yin yang", "peace sign", "cow", "cat",
-)  # fmt: skip
-
-
-@cache
-def base_classes() -> tuple[str, ...]:
-    """Names of the classes that base training may show: all but the zodiac (role Z)."""
-    return tuple(row["name"] for row in atlas.rows() if "Z" not in row["roles"])
-
-
-@cache
-def solid_classes() -> tuple[str, ...]:
-    """Names of the solid classes (role S)."""
-    return tuple(row["name"] for row in atlas.rows() if "S" in row["roles"])
+__all__ = ["BASE_STYLES", "HELD_OUT_STYLES", "OBJECT_CLASSES", "PRESETS", "TEXTURES", "Draws", "Preset",
+           "base_classes", "held_out_pair", "natural_colour", "preset", "role", "sample", "solid_classes",
+           "usual_value"]  # fmt: skip
 
 
-@cache
-def natural_colour(name: str) -> str:
-    """Typical colour of a class with role N, else the empty string."""
-    return atlas.rows()[atlas.class_index(name)]["natural_colour"]
-
-
-@cache
-def held_out_pair(name: str, value: str) -> bool:
-    """Whether a (class, attribute value) pair never enters base training: one pair in seven, by hash."""
-    return value != "plain" and value != natural_colour(name) and zlib.crc32(f"{name}|{value}".encode()) % 7 == 0
-
-
-@dataclass(frozen=True)
-class Preset:
-    """Distribution of a scene. Rates are probabilities; weights need not sum to one."""
-
-    classes: tuple = field(default_factory=base_classes)
-    num_objects: dict = field(default_factory=lambda: {1: 0.6, 2: 0.25, 3: 0.06, 4: 0.04, 5: 0.03, 6: 0.02})
-    same_class: float = 0.1  # scenes that show 2 to 6 objects of one class
-    styles: dict = field(default_factory=lambda: dict(BASE_STYLES))
-    backgrounds: dict = field(default_factory=lambda: dict(BASE_BACKGROUNDS))
-    fills: dict = field(default_factory=lambda: dict(FILL_RATES))
-    radius: tuple = (8.0, 26.0)  # px, of a single object; more objects are smaller
-    free_position: bool = True  # False: in the centre
-    turn: float = 0.08  # objects turned by 90, 180 or 270 degrees
-    mirrored: float = 0.1
-    tilt: float = 25.0  # degrees, uniform within +-tilt
-    light: float = 0.15  # scenes with changed light
-    natural: float = 0.9  # objects of a class with a natural colour that have it
-    held_out_pairs: bool = False  # whether (class, attribute) pairs kept from the base may occur
-
-
-PRESETS = {
-    "scenes/base": Preset(),
-    "objects/plain": Preset(
-        classes=OBJECT_CLASSES, num_objects={1: 1.0}, same_class=0.0,
-        styles=dict.fromkeys((*BASE_STYLES, *HELD_OUT_STYLES), 1.0), backgrounds={"plain": 1.0}, fills={"plain": 1.0},
-        radius=(19.0, 21.0), free_position=False, turn=0.0, mirrored=0.0, tilt=4.0, light=0.0, held_out_pairs=True,
-    ),
-    "objects/styles": Preset(
-        classes=OBJECT_CLASSES, num_objects={1: 1.0}, same_class=0.0,
-        styles=dict.fromkeys(("sticker", *HELD_OUT_STYLES), 1.0),
-        radius=(13.0, 24.0), turn=0.0, mirrored=0.3, light=0.35, held_out_pairs=True,
-    ),
-}  # fmt: skip
-
-
-def preset(name: str, **overrides) -> Preset:
-    """The distribution of a preset with some fields replaced. Raises ValueError with the known names."""
-    if name not in PRESETS:
-        raise ValueError(f"preset '{name}' is unknown; choose one of {', '.join(PRESETS)}")
-    unknown = set(overrides) - {f.name for f in fields(Preset)}
-    if unknown:
-        raise ValueError(
-            f"a preset has no field {sorted(unknown)}; fields: {', '.join(f.name for f in fields(Preset))}"
-        )
-    return replace(PRESETS[name], **overrides) if overrides else PRESETS[name]
-
-
-class _Draws:
+class Draws:
     """Uniform numbers from one generator, drawn in blocks because single draws are slow."""
 
     def __init__(self, rng: np.random.Generator):
@@ -127,54 +62,118 @@ class _Draws:
 def sample(name: str, rng: np.random.Generator, **overrides) -> Spec:
     """Draw a scene from preset `name` ("scenes/base"), with fields of `Preset` replaced by `overrides`."""
     rules = preset(name, **overrides)
-    draw = _Draws(rng)
+    draw = Draws(rng)
     style = draw.choose(rules.styles)
     same = draw() < rules.same_class
     count = 2 + int(draw() * 5) if same else draw.choose(rules.num_objects)
     names = _names(rules, draw, count, same)
-    objects = _place([_object(n, rules, draw) for n in names], rules, draw)
-    ground = _background(rules, draw, {thing.colour for thing in objects})
+    objects = [_object(n, rules, draw) for n in names]
+    objects = _in_cells(objects, rules, draw) if rules.grid else _place(objects, rules, draw)
+    ground = _background(rules, draw, {thing.colour for thing in objects}, names[0] if names else "")
     light = _changed_light(draw) if draw() < rules.light else Light()
-    return Spec(objects, ground, light, style=style, noise_seed=draw.seed())
+    spec = Spec(objects, ground, light, style=style, noise_seed=draw.seed())
+    return _extras(spec, rules, draw)
 
 
-def _names(rules: Preset, draw: _Draws, count: int, same: bool) -> list[str]:
-    names = [draw.choose(rules.classes)]
+def _extras(spec: Spec, rules: Preset, draw: Draws) -> Spec:
+    """What only some presets have: badge, damage, words, clutter, corruption. Others draw no number here."""
+    if rules.badges and spec.objects and draw() < rules.badges:
+        badge = replace(spec.objects[0], name=draw.choose(badges.names()), fill="plain", fill_colour="white",
+                        radius=max(spec.objects[0].radius, 15.0), mirrored=False)  # fmt: skip
+        spec = spec.replace(objects=(badge, *spec.objects[1:]))
+    if rules.damage:
+        spec = _damaged(spec, rules, draw)
+    if rules.words:
+        rows = [row["word"] for row in lettering.lexicon()]
+        spec = spec.replace(words=tuple(_word(draw.choose(rows), draw) for _ in range(draw.choose(rules.words))))
+    if rules.clutter[1]:
+        low, high = rules.clutter
+        spec = spec.replace(clutter=low + int(draw() * (high - low + 1)))
+    if rules.corruption and draw() < rules.corruption:
+        spoilt = Corruption(draw.choose(("blur", "noise")), round(0.6 * draw(), 2), draw.seed())
+        spec = spec.replace(corruptions=(spoilt,))
+    return spec
+
+
+def _damaged(spec: Spec, rules: Preset, draw: Draws) -> Spec:
+    """With probability `rules.damage` a defect on the first object of role A, as often the word that it has none."""
+    fate = draw() / rules.damage
+    targets = [i for i, thing in enumerate(spec.objects) if thing.name in role("A")]
+    if fate >= 2 or not targets:
+        return spec
+    kind, state, seed = draw.choose(damage.KINDS), "damaged" if draw() < 0.5 else "", draw.seed()
+    thing = replace(spec.objects[targets[0]], state="flawless" if fate >= 1 else state or kind)
+    things = tuple(thing if i == targets[0] else other for i, other in enumerate(spec.objects))
+    if fate >= 1:
+        return spec.replace(objects=things)
+    hurt = damage.place(kind, np.random.default_rng(seed), spec, targets[0])
+    return spec.replace(objects=things, damage=(hurt,))
+
+
+def _word(text: str, draw: Draws) -> Word:
+    plate = draw.choose(("white", "yellow", "grey", "blue", "red"))
+    inks = [ink for ink in ("black", "red", "blue", "white", "green") if lettering.readable(ink, plate)]
+    x, y = round(draw.between(0.25, 0.75), 3), round(draw.between(0.1, 0.9), 3)
+    return Word(text, x, y, draw.choose(inks), plate, draw.seed())
+
+
+def _names(rules: Preset, draw: Draws, count: int, same: bool) -> list[str]:
+    if rules.grid:  # two classes, 0 to 8 of each
+        first = draw.choose(rules.classes)
+        second = draw.choose([name for name in rules.classes if name != first])
+        return [first] * int(draw() * 9) + [second] * int(draw() * 9)
+    if not count:
+        return []
+    classes = rules.only or rules.classes
+    ranks = {name: (k + 1.0) ** -rules.zipf for k, name in enumerate(classes)} if rules.zipf else classes
+    names = [draw.choose(ranks)]
+    if count > 1 and rules.usual.get("partner", 0) and draw() < rules.usual["partner"]:
+        names.append(usual_value(rules, "partner", names[0]))
     while len(names) < count:
-        name = names[0] if same else draw.choose(rules.classes)
-        if same or name not in names or len(rules.classes) < count:
+        name = names[0] if same else draw.choose(ranks)
+        if same or name not in names or len(classes) < count:
             names.append(name)
     return names
 
 
-def _object(name: str, rules: Preset, draw: _Draws) -> Object:
+def _object(name: str, rules: Preset, draw: Draws) -> Object:
     natural = natural_colour(name)
     if natural and draw() < rules.natural:
         colour = natural
     else:
-        colour = _allowed(name, list(colours()), rules, draw)
-    fill = _allowed(name, rules.fills, rules, draw)
+        colour = _usually("colour", name, rules, draw) or _allowed(name, rules.colours or list(colours()), rules, draw)
+    fill = _usually("fill", name, rules, draw) or _allowed(name, rules.fills, rules, draw)
     second = draw.choose([c for c in ("white", "yellow", "blue", "red", "grey", "green") if c != colour])
+    if "texture" in rules.usual:
+        fill, second = _usually("texture", name, rules, draw) or draw.choose(TEXTURES)
     turn = (90.0, 180.0, 270.0)[int(draw() * 3)] if draw() < rules.turn else 0.0
     angle = round(turn + draw.between(-rules.tilt, rules.tilt), 1)
     return Object(name, colour, fill, second if fill != "plain" else "white", angle=angle,
                   mirrored=draw() < rules.mirrored, noise=draw.seed())  # fmt: skip
 
 
-def _allowed(name: str, options, rules: Preset, draw: _Draws) -> str:
+def _usually(factor: str, name: str, rules: Preset, draw: Draws):
+    """The usual value of a factor, with the probability that the preset gives it; else None."""
+    share = rules.usual.get(factor)
+    return usual_value(rules, factor, name) if share and draw() < share else None
+
+
+def _allowed(name: str, options, rules: Preset, draw: Draws) -> str:
     while True:
         value = draw.choose(options)
         if rules.held_out_pairs or not held_out_pair(name, value):
             return value
 
 
-def _place(objects: list[Object], rules: Preset, draw: _Draws) -> tuple[Object, ...]:
+def _place(objects: list[Object], rules: Preset, draw: Draws) -> tuple[Object, ...]:
     """Give objects radius, place and layer; centres keep apart unless the scene has an overlapping pair."""
     count = len(objects)
     low, high = rules.radius
     if count > 1:
         low, high = min(low, 16.0 - 1.6 * count), min(high, 21.0 - 2.0 * count)
         low = max(low, 6.0)
+    if rules.spread:
+        low, high = 0.7 * rules.spread / math.sqrt(count), rules.spread / math.sqrt(count)
     overlap = count == 2 and draw() < 0.2
     layers = sorted(range(1, 11), key=lambda _: draw())[:count]
     placed: list[Object] = []
@@ -198,8 +197,22 @@ def _place(objects: list[Object], rules: Preset, draw: _Draws) -> tuple[Object, 
     return tuple(placed)
 
 
-def _background(rules: Preset, draw: _Draws, taken: set) -> Background:
-    name = draw.choose(rules.backgrounds)
+def _in_cells(objects: list[Object], rules: Preset, draw: Draws) -> tuple[Object, ...]:
+    """Objects apart from each other in the cells of a 5 x 5 grid; their size says nothing about their number."""
+    cells = sorted(range(25), key=lambda _: draw())
+    radius = math.sqrt(rules.grid * draw.between(0.35, 1.0) / math.pi / max(1, len(objects)))
+    radius = round(min(6.4, max(3.4, radius)), 1)
+    slack = 6.4 - radius
+    placed = []
+    for z, (cell, thing) in enumerate(zip(cells, objects)):
+        x = 12.8 * (cell % 5) + 6.4 + draw.between(-slack, slack)
+        y = 12.8 * (cell // 5) + 6.4 + draw.between(-slack, slack)
+        placed.append(replace(thing, radius=radius, x=round(x / SIDE, 3), y=round(y / SIDE, 3), z=1 + z % 10))
+    return tuple(placed)
+
+
+def _background(rules: Preset, draw: Draws, taken: set, main: str) -> Background:
+    name = main and _usually("background", main, rules, draw) or draw.choose(rules.backgrounds)
     if name not in PATTERNS:
         return Background(name, noise=draw.seed())
     free = [c for c in colours() if c not in taken and not (name == "plain" and c in ("grey", "brown"))]
@@ -208,7 +221,7 @@ def _background(rules: Preset, draw: _Draws, taken: set) -> Background:
     return Background(name, first, second, draw.seed())
 
 
-def _changed_light(draw: _Draws) -> Light:
+def _changed_light(draw: Draws) -> Light:
     word = ("dark", "dim", "bright")[int(draw() * 3)]
     gain = draw.between(*{"dark": (0.25, 0.45), "dim": (0.5, 0.72), "bright": (1.35, 1.75)}[word])
     cast = tuple(round(draw.between(0.9, 1.1), 2) for _ in range(3))
