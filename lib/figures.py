@@ -234,7 +234,7 @@ def heat(shares, rows, columns, ax=None):
     """A small table as colours: shares [R, C] in [0, 1], printed as percentages; names of rows and columns."""
     fig, ax = _axes(ax)
     ax.imshow(shares, cmap="cividis", vmin=0, vmax=1, aspect="auto")
-    for (i, j), share in np.ndenumerate(shares):
+    for (i, j), share in np.ndenumerate(np.asarray(shares)):
         tint = "white" if share < 0.6 else "black"
         ax.text(j, i, f"{100 * share:.0f}", ha="center", va="center", fontsize=7, color=tint)
     ax.set_xticks(range(len(columns)), [str(name) for name in columns])

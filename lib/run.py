@@ -12,6 +12,7 @@ there, so that a failed run leaves those of the last good one. Results of `--dev
 
 import argparse
 import difflib
+import importlib.util
 import os
 import re
 import shutil
@@ -155,6 +156,18 @@ def parameters(slug: str, profile: str | None = None, overrides: dict | None = N
 
 
 @contextmanager
+def _one_blas_thread():
+    """The same for a numpy that this process had loaded before OPENBLAS_NUM_THREADS was set."""
+    if "numpy" in sys.modules and importlib.util.find_spec("threadpoolctl"):
+        from threadpoolctl import threadpool_limits
+
+        with threadpool_limits(1, "blas"):
+            yield
+    else:
+        yield
+
+
+@contextmanager
 def environment(profile: str, folder: Path, threads: int, dev: bool):
     """Environment variables of a run, put back afterwards: threads, hash seed, determinism, no network, paths."""
     variables = {
@@ -163,7 +176,7 @@ def environment(profile: str, folder: Path, threads: int, dev: bool):
         "WORKBOOK_DEV": "1" if dev else "0",
         "OMP_NUM_THREADS": str(threads),
         "MKL_NUM_THREADS": str(threads),
-        "OPENBLAS_NUM_THREADS": str(threads),
+        "OPENBLAS_NUM_THREADS": "1",  # numpy's; a second thread makes small problems up to 15 times slower
         "PYTHONHASHSEED": "0",
         "SOURCE_DATE_EPOCH": "0",  # date in SVG and PDF figures
         "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # cuBLAS is deterministic only with a fixed workspace
@@ -177,7 +190,8 @@ def environment(profile: str, folder: Path, threads: int, dev: bool):
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
-        yield
+        with _one_blas_thread():
+            yield
     finally:
         for name, value in before.items():
             if value is None:

@@ -22,7 +22,7 @@ def unit(x):
 
 
 def clouds(C=4, per_class=12, D=6, nuisance=1.0, seed=0):
-    """Unit features X (N, D) of balanced classes with labels y; the first axis is loud and says nothing of the class."""
+    """Unit features X (N, D) of balanced classes with labels y; the first axis is loud and says nothing of them."""
     rng = np.random.default_rng(seed)
     centres, y = rng.normal(size=(C, D)), np.repeat(np.arange(C), per_class)
     X = centres[y] + 0.4 * rng.normal(size=(len(y), D))
@@ -40,7 +40,7 @@ def a_draw(gda, C=4, K=3, A=2, D=6, seed=0):
 
     val, test = np.repeat(np.arange(C), 6), np.repeat(np.arange(C), 25)
     T = unit(centres + 0.8 * rng.normal(size=(C, D)))
-    data = gda.Data(features(labels, A), labels, unit(features(val)), val, unit(features(test)), test, T)
+    data = gda.Data(features(labels, A), labels, unit(features(val)), val, unit(features(test)), test, T, 100.0)
     return data, gda.draw_shots(data, K, seed)
 
 
@@ -112,7 +112,15 @@ def test_vanishing_alpha_is_zero_shot_and_rotation_changes_nothing(gda):
     np.testing.assert_array_equal(np.argmax(scores, 1), np.argmax(draw.test @ draw.T.T, 1))
     Q = np.linalg.qr(np.random.default_rng(1).normal(size=(6, 6)))[0]
     turned = gda.Draw(
-        draw.X @ Q, draw.y, draw.F @ Q, draw.F_labels, draw.val @ Q, draw.val_labels, draw.test @ Q, draw.T @ Q
+        draw.X @ Q,
+        draw.y,
+        draw.F @ Q,
+        draw.F_labels,
+        draw.val @ Q,
+        draw.val_labels,
+        draw.test @ Q,
+        draw.T @ Q,
+        draw.scale,
     )
     for arm in (gda.gda, gda.gda_pinv, gda.nearest_mean):
         np.testing.assert_allclose(arm(turned, ALPHAS)[0], arm(draw, ALPHAS)[0], rtol=1e-6, atol=1e-6)
@@ -185,7 +193,9 @@ def test_draws_nest_and_keep_views_together(gda):
     one, three = gda.draw_shots(data, 1, 5), gda.draw_shots(data, 3, 5)
     assert len(one.X) == 4 * 1 * 2 and len(three.X) == 4 * 3 * 2 and len(three.F) == 12
     assert {tuple(row) for row in one.X} <= {tuple(row) for row in three.X}
-    assert len(one.val) == 4 and len(three.val) == 12 and len(gda.draw_shots(data, 8, 5).val) == 16  # min(K, 4) per class
+    assert (
+        len(one.val) == 4 and len(three.val) == 12 and len(gda.draw_shots(data, 8, 5).val) == 16
+    )  # min(K, 4) per class
     raw = data.raw[[i for i in range(len(data.raw)) if unit(data.raw[i, 0]) in three.X]]
     np.testing.assert_allclose(np.linalg.norm(three.X, axis=1), 1)
     assert len(raw) == 12 and sorted(map(tuple, unit(raw.mean(axis=1)))) == sorted(map(tuple, three.F))  # RAW mean
@@ -215,7 +225,8 @@ def test_tip_adapter_is_a_plain_loop(gda):
         100 * f @ draw.T.T + a * sum(np.exp(-beta * (1 - f @ F)) * row for F, row in zip(draw.F, Y)) for f in draw.test
     ]
     np.testing.assert_allclose(scores, plain, rtol=1e-10)
-    np.testing.assert_allclose(gda.tip_scores(draw.test, draw.F, Y, draw.T, 0.0, 3.0), 100 * draw.test @ draw.T.T)
+    weights = gda.cache_scores(draw.F, draw.F, Y, 0.0)  # beta = 0: every shot counts the same
+    np.testing.assert_allclose(weights, np.full((8, 4), 2.0))
 
 
 def test_nearest_mean_and_logistic_regression(gda):
@@ -295,7 +306,9 @@ def test_a_real_architecture_takes_the_same_path(gda, vit_b16, workspace):
 
 
 def test_views_are_random_crops_of_their_own_picture(gda, tiny_encoder, workspace):
-    data = gda.encode(tiny_encoder, (pictures(16, 6), pictures(16, 4, 1), pictures(16, 4, 2)), ["cup", "star"], 3, (0.5, 1), "openai")
+    data = gda.encode(
+        tiny_encoder, (pictures(16, 6), pictures(16, 4, 1), pictures(16, 4, 2)), ["cup", "star"], 3, (0.5, 1), "openai"
+    )
     assert data.raw.shape == (6, 3, 32) and not np.allclose(data.raw[:, 0], data.raw[:, 1])
     np.testing.assert_allclose(np.linalg.norm(data.val, axis=1), 1)
     assert not np.allclose(np.linalg.norm(data.raw, axis=-1), 1)  # raw: Tip-Adapter averages them before it normalises
@@ -308,10 +321,15 @@ def feature_folder(folder, text=True, C=3, D=8, seed=0):
     folder.mkdir()
     for split, count in (("train", 40), ("test", 30)):
         labels = np.repeat(np.arange(C), count)
-        np.save(folder / f"{split}_features.npy", unit(centres[labels] + 0.9 * rng.normal(size=(C * count, D))).astype(np.float32))
+        np.save(
+            folder / f"{split}_features.npy",
+            unit(centres[labels] + 0.9 * rng.normal(size=(C * count, D))).astype(np.float32),
+        )
         np.save(folder / f"{split}_labels.npy", labels)
         if text:
-            np.save(folder / f"{split}_text_features.npy", unit(centres + 1.2 * rng.normal(size=(C, D))).astype(np.float32))
+            np.save(
+                folder / f"{split}_text_features.npy", unit(centres + 1.2 * rng.normal(size=(C, D))).astype(np.float32)
+            )
     (folder / "classnames.txt").write_text("\n".join(f"thing {c}" for c in range(C)))
     return folder
 
@@ -339,10 +357,12 @@ def test_the_notebook_runs_on_precomputed_features(tmp_path, workspace, text):
 
 @pytest.mark.real
 def test_food101_features_without_text(gda, real):
-    train, test = (datasets.load(f"features:{real / 'features/food101-vitb32'}", s, fields=("label",)) for s in ("train", "test"))
+    train, test = (
+        datasets.load(f"features:{real / 'features/food101-vitb32'}", s, fields=("label",)) for s in ("train", "test")
+    )
     raw = np.asarray(train.image_features, float)[:, None]
     X = unit(np.asarray(test.image_features, float))
-    data = gda.Data(raw, train.label, X[:0], test.label[:0], X, test.label, np.zeros((10, 512)))
+    data = gda.Data(raw, train.label, X[:0], test.label[:0], X, test.label, np.zeros((10, 512)), 100.0)
     accuracy = {}
     for K in (1, 2, 4, 8, 16):
         each = []
