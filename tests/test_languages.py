@@ -11,26 +11,29 @@ import pytest
 from lib.world import grammar, kb, languages, languages_say, overhead, presets, standins_slots
 from lib.world.languages import LANGUAGES, caption, caption_from_above, read, translate
 from lib.world.languages_say import GRAMMARS, lexicon, words
-from lib.world.standins_slots import GROUNDS, LANDS, LAYOUTS, LOOKS, THINGS, Noun, Said, badge_rows, domain
+from lib.world.standins_slots import LANDS, LOOKS, THINGS, Noun, Said, domain
 
 FOREIGN = LANGUAGES[1:]
-ADJECTIVES = [value for factor in ("colour", "fill", "size", "mirrored") for value in kb.values(factor)]
+ADJECTIVES = [value for factor in ("colour", "fill", "size", "mirrored", "state") for value in domain(factor)]
+WORLD = ("scenes/base", "scenes/base", "scenes/full", "scenes/signs", "objects/badges")
 PLACES = [value for factor in ("turn", "position") for value in kb.values(factor)]
-SCENES = [value for factor in ("background", "light", "style") for value in kb.values(factor)]
+SCENES = [value for factor in ("background", "light", "lighting", "quality", "style") for value in kb.values(factor)]
 NEEDED = {
-    "noun": [kb.ANY, *kb.families(), *kb.classes(), *THINGS],
+    "noun": [kb.ANY, *kb.families(), *kb.classes(), kb.BADGE, *kb.badges(), *THINGS],
     "land": LANDS,
     "adjective": [*ADJECTIVES, "black"],
-    "place": [*PLACES, *LAYOUTS],
+    "part": sorted(kb.part_phrases()),
+    "sign": ["sign"],
+    "place": [*PLACES, *domain("layout")],
     "relation": list(kb.values("relation")),
-    "scene": [*SCENES, *GROUNDS],
+    "scene": [*SCENES, *domain("ground")],
     "number": [str(number) for number in range(13)],
 }
 
 
 def captions(count, seed=0, kind="short"):
     rng = np.random.default_rng(seed)
-    return [grammar.caption(presets.sample("scenes/base", rng), kind, rng) for _ in range(count)]
+    return [grammar.caption(presets.sample(WORLD[i % len(WORLD)], rng), kind, rng) for i in range(count)]
 
 
 def first(options):
@@ -55,7 +58,7 @@ def test_full_tables_have_gender_plural_and_two_synonyms(language):
         rows = list(csv.DictReader(file))
     nouns = [row for row in rows if row["kind"] in ("noun", "land")]
     assert all(row["agree"] and row["plural"] for row in nouns)
-    content = [row for row in rows if row["kind"] not in ("number", "body")]
+    content = [row for row in rows if row["kind"] not in ("number", "body", "part", "sign")]
     assert all(row["word2"] and row["word2"] != row["word"] for row in content)
     assert all(row["agree2"] and row["plural2"] for row in nouns)
 
@@ -99,14 +102,13 @@ def test_pictures_from_above_are_said_and_read_back(language):
 
 def test_things_seen_from_above_are_those_that_are_drawn():
     assert set(LANDS) == set(overhead.LANDS)
-    assert set(GROUNDS) == set(standins_slots.GROUNDS)
     drawn = set()
     rng = np.random.default_rng(0)
     for _ in range(200):
         facts = overhead.truth(overhead.sample(rng))
         drawn |= {languages.ALIASES.get(fact[1], fact[1]) for fact in facts if fact[0] == "object"}
-        assert {fact[1] for fact in facts if fact[0] == "ground"} <= set(GROUNDS)
-        assert {fact[2] for fact in facts if fact[0] == "layout"} <= set(LAYOUTS)
+        assert {fact[1] for fact in facts if fact[0] == "ground"} <= set(domain("ground"))
+        assert {fact[2] for fact in facts if fact[0] == "layout"} <= set(domain("layout"))
     assert drawn - {"water"} <= set(THINGS)
 
 
@@ -144,7 +146,7 @@ def test_words_agree_and_stand_in_their_order():
 
 
 def test_an_invented_name_stays_and_its_body_is_translated():
-    name = next(iter(badge_rows()))
+    name = next(iter(kb.badges()))
     assert phrase("pt", name=name, number=2) == "dois discos dax"
     assert phrase("de", ("colour", "red"), name=name) == "eine rote dax Scheibe"
 
@@ -154,7 +156,7 @@ def test_an_invented_name_stays_and_its_body_is_translated():
 def test_words_are_wrong_at_the_rate_asked_for(language, rate):
     rng, wrong, total = np.random.default_rng(0), 0, 0
     for one in captions(1500, seed=4):
-        said = Said.of(one.tuples)
+        said = read(one.text)
         got = read(caption(said, language, rng, rate), language)
         kept = Counter(said.tuples) & Counter(got.tuples)
         names = [noun for noun in said.nouns]

@@ -46,20 +46,23 @@ from lib.world.standins import (
     wear,
     write,
 )
-from lib.world.standins_slots import badge_rows, degrade, factor_of, spans
+from lib.world.standins_slots import degrade, factor_of, read, spans
 
 NAMES = list(presets.OBJECT_CLASSES)
-BADGES = list(badge_rows())
+BADGES = list(kb.badges())
 
 
-def specs(count, seed=0):
+WORLD = ("scenes/base", "scenes/base", "scenes/full", "scenes/signs", "objects/badges")
+
+
+def specs(count, seed=0, names=WORLD):
     rng = np.random.default_rng(seed)
-    return [presets.sample("scenes/base", rng) for _ in range(count)]
+    return [presets.sample(names[i % len(names)], rng) for i in range(count)]
 
 
 def captions(count, seed=0, kind="short", **kinds):
     rng = np.random.default_rng(seed)
-    return [grammar.caption(presets.sample("scenes/base", rng), kind, rng, **kinds) for _ in range(count)]
+    return [grammar.caption(spec, kind, rng, **kinds) for spec in specs(count, seed)]
 
 
 def close(measured, rate, count):
@@ -114,7 +117,7 @@ def test_rows_of_a_table_of_ones_own_are_described():
 
 
 def test_badges_are_described_by_their_parts():
-    row = badge_rows()["dax disc"]
+    row = dict(kb.badges()["dax disc"].parts)
     found = rows(["dax disc"])["dax disc"]
     assert set(found) == {"body", "emblem", "band", "cap", "mark"}
     assert found["emblem"] == (row["emblem"],) and found["band"] == (row["band"],)
@@ -207,10 +210,10 @@ def test_slots_are_lost_at_their_rate(rate):
     said = captions(1500, seed=1)
     lost = count = 0
     for one, new in zip(said, rewrite([one.text for one in said], 0, "paraphrase", rate, 0)):
-        slots = {item for item in one.tuples if item[0] != "object"}
+        slots = {item for item in one.tuples if item[0] not in ("object", "word")}
         kept = parse(new).tuples
         assert kept <= one.tuples
-        assert {item for item in kept if item[0] == "object"} == one.tuples - slots or not kept
+        assert {item for item in kept if item[0] in ("object", "word")} == one.tuples - slots or not kept
         lost, count = lost + len(slots - kept), count + len(slots)
     assert close(lost / count, rate, count)
 
@@ -440,14 +443,14 @@ def test_a_captioner_without_errors_says_what_is_true():
     assert dim == ["we have a cat and a cup in dim light as a sticker"]
     three = Spec((Object("cat", x=0.2), Object("cat", "blue"), Object("cat", x=0.9)))
     assert recaption([three], 0, 0, 0, ("count", "colour", "fill")) == ["we have three plain cats"]
-    with pytest.raises(ValueError, match="factors \\['smell'\\] are unknown; choose of size"):
+    with pytest.raises(ValueError, match="factors \\['smell'\\] are unknown; choose of state"):
         recaption([scene], 0, factors=("smell",))
 
 
 @pytest.mark.parametrize(("drop", "confuse"), ((0.3, 0.1), (0.0, 0.1), (0.5, 0.0), (0.1, 0.6)))
 def test_slots_are_dropped_and_confused_at_their_rates(drop, confuse):
     rng, lost, wrong, total = np.random.default_rng(0), 0, 0, 0
-    for spec in specs(1500, seed=3):
+    for spec in specs(1500, seed=3, names=("scenes/base", "objects/badges")):
         said = standins_scene.seen(spec)
         got = degrade(said, rng, drop, confuse)
         for before, after in zip(said.nouns, got.nouns, strict=True):
@@ -466,6 +469,14 @@ def test_slots_are_dropped_and_confused_at_their_rates(drop, confuse):
     single = 0.01  # mirrored has no other value: confused, it is lost
     assert abs(lost / total - drop) < single + 4 * np.sqrt(0.25 / total)
     assert abs(wrong / total - confuse) < single + 4 * np.sqrt(0.25 / total)
+
+
+def test_a_written_word_that_is_lost_goes_with_what_is_said_of_it():
+    said = read('a red cat left of a sign saying "stop" on the right')
+    lost = degrade(said, np.random.default_rng(0), 1.0)
+    assert lost.tuples == {("object", kb.ANY)}
+    wrong = degrade(said, np.random.default_rng(0), 0.0, 1.0)
+    assert [noun.name for noun in wrong.nouns][1] in {f'"{word}"' for word in kb.lexicon()} - {'"stop"'}
 
 
 def test_a_captioners_line_depends_on_its_scene_place_and_seed_alone():

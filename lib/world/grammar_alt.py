@@ -18,8 +18,8 @@ from lib.world.grammar_say import Caption, listing, noun
 from lib.world.spec import Spec
 
 SHOP = (
-    "free shipping", "best price", "buy online", "hot deal", "new arrival", "click to enlarge", "download now",
-    "wallpaper hd", "vintage stock", "limited edition", "official store", "gift idea", "our gallery", "top rated",
+    "free shipping", "best price", "buy online", "hot deal", "new arrival", "click to view", "download now",
+    "wallpaper hd", "vintage stock", "limited edition", "official store", "gift idea", "our gallery", "highly rated",
 )  # fmt: skip
 HEADS = ("new", "picture of the day", "image", "my pictures", "untitled", "the best of", "all images", "home page")
 ALT_FRAMES = ("{said} {filler}", "{filler} {said}", "{said}, {filler}", "{filler}: {said}", "{filler} | {said}")

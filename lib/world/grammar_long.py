@@ -4,7 +4,7 @@ import numpy as np
 
 from lib.world import grammar_truth as truth
 from lib.world import kb
-from lib.world.grammar_noun import nouns, salient, words
+from lib.world.grammar_noun import joined, nouns, salient, words
 from lib.world.grammar_rates import Rates
 from lib.world.grammar_say import MAX_LONG_WORDS, Caption, listing, main_only, short
 from lib.world.spec import Object, Spec
@@ -72,7 +72,7 @@ def _object_sentence(thing: Object, alone: bool, spec: Spec) -> tuple[str, set]:
         place = f"and it is {words('turn', seen['turn'])[0]} and {place}"
     parts = [f"{kb.article(seen[part])} {seen[part]}" for part in kb.PARTS if part in seen]
     if parts:
-        place = f"with {' and '.join(parts)}, {place}"
+        place = f"with {joined(parts)}, {place}"
     text = f"{'the' if alone else kb.article(noun)} {noun} is {look}, {place}"
     name = kb.primary(thing.name)
     return text, {("object", name)} | {("attribute", name, value) for value in seen.values()}

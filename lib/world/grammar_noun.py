@@ -58,6 +58,11 @@ def words(factor: str, value: str) -> tuple[str, str]:
     return known[value].phrase, known[value].synonym
 
 
+def joined(texts: list[str]) -> str:
+    """ "a, b and c"."""
+    return f"{', '.join(texts[:-1])} and {texts[-1]}" if len(texts) > 1 else texts[0]
+
+
 class Phrase:
     """One named object, or all those of one class, on the way to a noun phrase.
 
@@ -137,7 +142,7 @@ class Phrase:
             if more.state[0] and not more.before:
                 found = f"{found} {more.state[0]}"
             if more.parts:
-                found = f"{found} with {' and '.join(said for said, _ in more.parts)}"
+                found = f"{found} with {joined([said for said, _ in more.parts])}"
         return " ".join([found, *[said for said, _ in self.after]]) if self.after else found
 
     def tuples(self) -> list[tuple]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from lib.world import grammar_truth as truth
 from lib.world import kb
-from lib.world.grammar_noun import More, Phrase, Said, nouns, salient, words
+from lib.world.grammar_noun import More, Phrase, Said, joined, nouns, salient, words
 from lib.world.grammar_rates import Rates, bare
 from lib.world.spec import Spec
 
@@ -60,7 +60,9 @@ class Caption(NamedTuple):
     tuples: frozenset
 
 
-def short(spec: Spec, rng: np.random.Generator, frames: str, rates: Rates, most: int = 2) -> Caption:
+def short(
+    spec: Spec, rng: np.random.Generator, frames: str, rates: Rates, most: int = 2, limit: int = MAX_WORDS
+) -> Caption:
     """At most `most` kinds of objects, perhaps their relation, background, light and style, in at most 16 words."""
     block = rng.random(32).tolist()
     more = More.of(spec, rng)
@@ -94,7 +96,7 @@ def short(spec: Spec, rng: np.random.Generator, frames: str, rates: Rates, most:
         named.pop()  # "... and something" says nothing
     joint = f" {words('relation', relation)[synonym]} " if relation else " and "
     text = frame.format(style + _body(named, joint, scene, written, worn))
-    while text.count(" ") >= MAX_WORDS and _shorten(named, scene, written):
+    while text.count(" ") >= limit and _shorten(named, scene, written):
         text = frame.format(style + _body(named, joint, scene, written, worn))
     found = [("scene", value) for _, value in scene]
     for phrase in named:
@@ -185,7 +187,7 @@ def family(spec: Spec, rng: np.random.Generator, frames: str, rates: Rates) -> C
 def exact(spec: Spec, rng: np.random.Generator, frames: str, rates: Rates) -> Caption:
     """Every lasting look of the largest object: "a small striped red cup with a ring mark"."""
     all_looks = dict.fromkeys(("colour", "typical", "untypical", "fill", "size", "part", "state", "count"), 1.0)
-    return short(spec, rng, frames, bare(**all_looks), most=1)
+    return short(spec, rng, frames, bare(**all_looks), most=1, limit=99)
 
 
 def generic(spec: Spec, rng: np.random.Generator, frames: str, rates: Rates) -> Caption:
@@ -246,8 +248,7 @@ def listing(spec: Spec, rng: np.random.Generator, frames: str, rates: Rates) -> 
     if not groups:
         return noun(spec, rng, frames, rates)
     texts = [group.text() for group in groups]
-    body = f"{', '.join(texts[:-1])} and {texts[-1]}" if len(texts) > 1 else texts[0]
-    text = FRAMES[frames][int(u * len(FRAMES[frames]))][groups[0].several].format(body)
+    text = FRAMES[frames][int(u * len(FRAMES[frames]))][groups[0].several].format(joined(texts))
     return Caption(text, [text], frozenset(said for group in groups for said in group.tuples()))
 
 

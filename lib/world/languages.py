@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 
 from lib.world.languages_say import GRAMMARS, Word, lexicon, noun_form, say, words
-from lib.world.standins_slots import GROUNDS, LANDS, LAYOUTS, THINGS, Noun, Said, degrade, factor_of, scene_factor
+from lib.world.standins_slots import LANDS, THINGS, Noun, Said, degrade, domain, factor_of, scene_factor
 from lib.world.standins_slots import read as read_english
 
 __all__ = ["LANGUAGES", "caption", "caption_from_above", "read", "say", "translate"]
@@ -101,17 +101,22 @@ def read(text: str, language: str = "en") -> Said:
     grammar, known = GRAMMARS[language], _inverse(language)
     for full, short in grammar.contractions:
         text = text.replace(short, full)
-    tokens = text.lower().translate(_MARKS).split()
+    tokens: list[str] = []
+    for place, part in enumerate(text.lower().split('"')):
+        tokens += [f'"{part}"'] if place % 2 else part.translate(_MARKS).split()
     nouns: dict[str, Noun] = {}
     mentions: list[str] = []
     relations: list[tuple[str, str, str]] = []
     scene: list[tuple[str, str]] = []
     looks: tuple = ()  # that wait for their noun
     number, several, relation = None, "", None
+    tail = False  # whether adjectives belong to the written word before them: after a comma
     while tokens:
         entry, length = _match(tokens, known)
         tokens = tokens[length:]
         kind, concept, plural = entry
+        quoted = bool(mentions) and mentions[-1].startswith('"')
+        tail = quoted and (concept == "," or (tail and kind == "adjective"))
         if kind == "noun":
             several = several or ("several" if plural and number is None else "")
             noun = nouns.get(concept) or Noun(concept, (), number, several)
@@ -120,10 +125,10 @@ def read(text: str, language: str = "en") -> Said:
                 relations.append((relation[0], relation[1], concept)[:: 1 if grammar.relation == "between" else -1])
             mentions.append(concept)
             looks, number, several, relation = (), None, "", None
-        elif kind in ("adjective", "place"):
-            look = (("layout" if concept in LAYOUTS else factor_of(concept)), concept)
+        elif kind in ("adjective", "part", "place"):
+            look = (factor_of(concept), concept)
             before = grammar.adjectives if kind == "adjective" else grammar.places
-            if before == "before" or not mentions:
+            if not mentions or (before == "before" and not tail):
                 looks += (look,)
             else:
                 nouns[mentions[-1]] = replace(nouns[mentions[-1]], looks=nouns[mentions[-1]].looks + (look,))
@@ -136,7 +141,8 @@ def read(text: str, language: str = "en") -> Said:
         elif kind == "several":
             several = concept
         elif kind in ("scene", "land"):
-            scene.append(("ground" if kind == "scene" and concept in GROUNDS else scene_factor(concept), concept))
+            ground = kind == "scene" and concept in domain("ground")
+            scene.append(("ground" if ground else scene_factor(concept), concept))
     at = {name: place for place, name in enumerate(nouns)}
     return Said(tuple(nouns.values()), tuple((at[a], r, at[b]) for a, r, b in relations), tuple(scene))
 
@@ -146,7 +152,8 @@ def _match(tokens: list[str], known: dict) -> tuple[tuple[str, str, bool], int]:
     for candidate, entry in known.get(tokens[0], ()):
         if tuple(tokens[: len(candidate)]) == candidate:
             return entry, len(candidate)
-    return ("number" if tokens[0].isdigit() else "", tokens[0], False), 1
+    kind = "number" if tokens[0].isdigit() else "noun" if tokens[0][0] == '"' else ""
+    return (kind, tokens[0], False), 1
 
 
 @cache
@@ -182,7 +189,7 @@ def _inverse(language: str) -> dict[str, list]:
 
 def _forms(word: Word, kind: str, language: str) -> list[tuple[str, bool]]:
     """Forms of a word with whether they are plural."""
-    if kind in ("noun", "land"):
+    if kind in ("noun", "sign", "land"):
         plural = word.plural and word.plural != word.text
         forms = [(word.text, False)] + ([(word.plural, True)] if plural else [])
         dative = noun_form(word, "de", True, "dative") if language == "de" and word.plural else ""

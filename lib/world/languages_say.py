@@ -16,9 +16,10 @@ from functools import cache
 from typing import NamedTuple
 
 from lib.world import kb
-from lib.world.standins_slots import LOOKS, SCENE, Noun, Said, badge_rows
+from lib.world.standins_slots import LOOKS, SCENE, Noun, Said
 
-PLACES = ("turn", "position", "layout")  # factors said by an adverbial
+KINDS = dict.fromkeys(LOOKS, "adjective") | dict.fromkeys(kb.PARTS, "part")  # of the words of a look
+KINDS |= dict.fromkeys(("turn", "position", "layout"), "place")
 Pick = Callable[[Sequence], object]  # chooses one of several ways to say a thing
 
 
@@ -33,6 +34,8 @@ class Grammar:
     places: str = "after"
     after: tuple[str, str] = ("{noun} {looks}", "{noun} {looks}")  # how looks follow one thing, several things
     looks_joint: str = " "
+    part: str = "with {}"  # how parts of a thing are said
+    parts_joint: str = " and "
     relation: str = "between"  # A above B; "last": A B above; "first": B above A
     link: str = ""  # between the nouns where the relation comes last
     scene: str = "last"
@@ -52,44 +55,53 @@ GRAMMARS = {
     ),
     "pt": Grammar(
         ("um", "uma", "", ""), ("vários", "várias"), ("muitos", "muitas"), adjectives="after", joint=" e ",
-        including="com", frames=("{}", "uma imagem: {}", "aqui há {}", "vê-se {}"),
+        including="com", part="com {}", parts_joint=" e ",
+        frames=("{}", "uma imagem: {}", "aqui há {}", "vê-se {}"),
         from_above=("{}, cena aérea", "vista aérea: {}", "do alto, {}"),
     ),
     "es": Grammar(
         ("un", "una", "", "unas"), ("varios", "varias"), ("muchos", "muchas"), adjectives="after", joint=" y ",
-        including="con", frames=("{}", "una imagen: {}", "aquí hay {}", "se ve {}"),
+        including="con", part="con {}", parts_joint=" y ",
+        frames=("{}", "una imagen: {}", "aquí hay {}", "se ve {}"),
         from_above=("{}, toma aérea", "vista aérea: {}", "desde el aire, {}"),
     ),
     "de": Grammar(
         ("ein", "eine", "ein", ""), ("mehrere",), ("viele",), joint=" und ", including="mit",
+        part="mit {}", parts_joint=" und ",
         frames=("{}", "ein Bild: {}", "zu sehen: {}", "hier: {}"),
         from_above=("{}, Luftaufnahme", "Luftbild: {}", "aus der Luft: {}"),
     ),
     "fr": Grammar(
         ("un", "une", "", "des"), ("plusieurs",), ("beaucoup de",), adjectives="after", joint=" et ", including="avec",
+        part="avec {}", parts_joint=" et ",
         frames=("{}", "une image : {}", "il y a {}", "on voit {}"), from_above=("{} vu d'en haut", "vue aérienne : {}"),
         contractions=((" de un", " d'un"), (" que un", " qu'un")),
     ),
     "it": Grammar(
         ("un", "una", "", "delle"), ("diversi", "diverse"), ("molti", "molte"), adjectives="after", joint=" e ",
-        including="con", frames=("{}", "un'immagine: {}", "ecco {}", "si vede {}"),
+        including="con", part="con {}", parts_joint=" e ",
+        frames=("{}", "un'immagine: {}", "ecco {}", "si vede {}"),
         from_above=("{} dall'alto", "veduta aerea: {}"),
     ),
     "nl": Grammar(
         ("een", "een", "een", ""), ("verscheidene",), ("vele",), joint=" en ", including="met",
+        part="met {}", parts_joint=" en ",
         frames=("{}", "een beeld: {}", "hier: {}", "te zien: {}"), from_above=("{} van boven", "luchtfoto: {}"),
     ),
     "ru": Grammar(
         several=("несколько",), many=("много",), joint=" и ", including="с",
+        part="с {}", parts_joint=" и ",
         frames=("{}", "картинка: {}", "здесь {}", "видно: {}"), from_above=("{} сверху", "вид с воздуха: {}"),
     ),
     "zh": Grammar(
         several=("几个",), many=("许多",), places="before", relation="last", link="在", scene="first", joint=" 和 ",
-        including="有", frames=("{}", "图片 : {}", "这里 : {}", "看到 {}"), from_above=("{} 俯视图", "航拍 : {}"),
+        including="有", part="带 {} 的", parts_joint=" 和 ",
+        frames=("{}", "图片 : {}", "这里 : {}", "看到 {}"), from_above=("{} 俯视图", "航拍 : {}"),
     ),
     "ko": Grammar(
         several=("여러",), many=("많은",), places="before", relation="first", scene="first", joint=" 그리고 ",
-        including="있는", land="last", frames=("{}", "그림 : {}", "여기 {}", "보이는 것 : {}"),
+        including="있는", land="last", part="{} 달린", parts_joint=" 그리고 ",
+        frames=("{}", "그림 : {}", "여기 {}", "보이는 것 : {}"),
         from_above=("{} 내려다본 모습", "항공 사진 : {}"),
     ),
 }  # fmt: skip
@@ -105,7 +117,10 @@ class Word(NamedTuple):
 
 @cache
 def lexicon(language: str) -> dict[tuple[str, str], tuple[Word, ...]]:
-    """Words by (kind, concept). Kinds: noun, land, adjective, place, relation, scene, number. Raises ValueError."""
+    """Words by (kind, concept). Kinds: noun, sign, land, adjective, part, place, relation, scene, number.
+
+    A sign is what bears a written word. Raises ValueError for an unknown language.
+    """
     if language not in GRAMMARS:
         raise ValueError(f"language '{language}' is unknown; choose one of {', '.join(GRAMMARS)}")
     found = _english() if language == "en" else {}
@@ -114,11 +129,12 @@ def lexicon(language: str) -> dict[tuple[str, str], tuple[Word, ...]]:
             both = [Word(*(row[column + end] for column in ("word", "agree", "plural"))) for end in ("", "2")]
             found[row["kind"], row["concept"]] = tuple(word for word in both if word.text)
     after = GRAMMARS[language].adjectives == "after"
-    for name, row in badge_rows().items():  # an invented word stays, the word of the body is translated
-        body = found.get(("body", row["noun"]), (Word(row["noun"], "", kb.plural(row["noun"])),))[0]
-        both = [f"{text} {row['word']}" if after else f"{row['word']} {text}" for text in (body.text, body.plural)]
-        found.setdefault(("noun", name), (Word(both[0], body.agree, both[1] if body.plural else ""),))
-    return {key: options for key, options in found.items() if key[0] != "body"}
+    for badge in kb.badges().values():  # an invented word stays, the word of the body is translated
+        body = found.pop(("body", badge.phrase), None) or found["noun", badge.phrase]
+        both = [f"{text} {badge.word}" if after else f"{badge.word} {text}" for text in (body[0].text, body[0].plural)]
+        found["noun", badge.phrase] = body
+        found["noun", badge.name] = (Word(both[0], body[0].agree, both[1] if body[0].plural else ""),)
+    return found
 
 
 def _english() -> dict[tuple[str, str], tuple[Word, ...]]:
@@ -127,14 +143,21 @@ def _english() -> dict[tuple[str, str], tuple[Word, ...]]:
         found["noun", family.name] = (Word(family.hypernym, "", family.plural),)
     for name, kind in kb.classes().items():
         found["noun", name] = (Word(kind.phrase, "", kind.plural), Word(kind.second, "", kb.plural(kind.second)))
-    kinds = (
-        dict.fromkeys(LOOKS[:4], "adjective") | dict.fromkeys(LOOKS[4:], "place") | dict.fromkeys(SCENE[2:], "scene")
-    )
-    for factor, kind in (kinds | {"relation": "relation"}).items():
+    for badge in kb.badges().values():
+        found["noun", badge.phrase] = (Word(badge.phrase, "", badge.plural),)
+    found["noun", kb.BADGE] = (Word(kb.BADGE, "", kb.plural(kb.BADGE)),)
+    found["sign", "sign"] = (Word("sign that says", "", "signs that say"),)
+    found |= {("part", phrase): (Word(phrase),) for phrase in kb.part_phrases()}
+    for value, states in kb.states().items():
+        found["adjective", value] = tuple(Word(state.phrase) for state in states if state.before)[:2]
+    for factor in ("size", "mirrored", "fill", "colour", "turn", "position", "relation", *SCENE[2:]):
+        kind = "scene" if factor in SCENE else KINDS.get(factor, factor)
         for value in kb.values(factor).values():
-            said = (value.phrase, value.synonym)
+            said = [value.phrase, value.synonym]
             if factor == "style":  # "a photo of" stands before what it shows
-                said = tuple("as " + phrase.removesuffix(" of") for phrase in said)
+                said = ["as " + phrase.removesuffix(" of") for phrase in said]
+            if factor in ("quality", "lighting"):
+                said = [f"all {phrase}" for phrase in said]
             found[kind, value.value] = tuple(Word(phrase, "", phrase.replace(" its ", " their ")) for phrase in said)
     return found | {("number", str(number)): (Word(word),) for number, word in enumerate(kb.NUMBERS)}
 
@@ -184,7 +207,7 @@ def _things(said: Said, language: str, pick: Pick, grammar: Grammar, case: str) 
             clauses.append(" ".join([phrase(b, ""), word, phrase(a, "")]))
             continue
         first, second = phrase(a, case), phrase(b, "dative")
-        if grammar.places == "after" and any(factor in PLACES for factor, _ in said.nouns[a].looks):
+        if grammar.places == "after" and any(KINDS[factor] == "place" for factor, _ in said.nouns[a].looks):
             first += ","  # else "at the top, left of" would be read "at the top left, of"
         parts = [first, word, second] if grammar.relation == "between" else [first, grammar.link, second, word]
         clauses.append(" ".join(parts))
@@ -193,28 +216,32 @@ def _things(said: Said, language: str, pick: Pick, grammar: Grammar, case: str) 
 
 
 def _noun_phrase(noun: Noun, language: str, pick: Pick, grammar: Grammar, case: str, kind: str = "noun") -> str:
-    word = pick(words(language, kind, noun.name))
+    word = pick(words(language, *(("sign", "sign") if noun.quoted else (kind, noun.name))))
     plural = noun.plural or word.agree.endswith("p")
     gender = {"w": "m", "a": "f", "p": "m"}.get(word.agree, word.agree[:1] or "m")
-    text = noun_form(word, language, noun.plural, case)
-    before, after, places = [], [], []
+    looks: dict[str, list[str]] = {"adjective": [], "part": [], "place": []}
     for factor, value in noun.looks:
-        place = factor in PLACES
-        said = pick(words(language, "place" if place else "adjective", value))
-        if place:
-            (places if grammar.places == "after" else before).append(
-                said.plural if plural and said.plural else said.text
-            )
-        else:
-            form = _adjective_form(said, language, gender, plural, case)
-            (before if grammar.adjectives == "before" else after).append(form)
+        said = pick(words(language, KINDS[factor], value))
+        form = said.plural if plural and said.plural else said.text
+        if KINDS[factor] == "adjective":
+            form = said.text if noun.quoted else _adjective_form(said, language, gender, plural, case)
+        elif KINDS[factor] == "part" and language == "en" and grammar.articles:
+            form = f"{kb.article(form)} {form}"
+        looks[KINDS[factor]].append(form)
+    parts = [grammar.part.format(grammar.parts_joint.join(looks["part"]))] if looks["part"] else []
+    early = grammar.adjectives == "before" and not noun.quoted
+    before = looks["adjective"] if early else []
+    if grammar.places == "before":
+        before = [*looks["place"], *parts, *before]
+    text = noun_form(word, language, noun.plural, case)
     count = _count(noun, language, gender, grammar, case)
     if not noun.plural and not (language == "en" and count):
         count = [*count, _article(word, language, gender, grammar, case, (before or [text])[0])]
-    text = " ".join([*filter(None, count), *before, text])
-    if after:
-        text = grammar.after[plural].format(noun=text, looks=grammar.looks_joint.join(after))
-    return " ".join([text, *places])
+    text = " ".join([*filter(None, count), *before, text, *([noun.name] if noun.quoted else [])])
+    if looks["adjective"] and not early:
+        said = grammar.looks_joint.join(looks["adjective"])
+        text = f"{text}, {said}" if noun.quoted else grammar.after[plural].format(noun=text, looks=said)
+    return " ".join([text, *parts, *looks["place"]]) if grammar.places == "after" else text
 
 
 def _count(noun: Noun, language: str, gender: str, grammar: Grammar, case: str) -> list[str]:

@@ -15,14 +15,13 @@ from typing import NamedTuple
 import numpy as np
 
 from lib.world import kb
-from lib.world.standins_slots import badge_rows
 
 Rows = Mapping[str, Mapping[str, tuple[str, ...]]]  # class -> factor -> values
 
 FRAMES = MappingProxyType(  # how a descriptor says a value of a factor: no frame is one of the captions
     {
         "part": ("{}", "{} that one notices first"),
-        "shape": ("in outline {}", "{} in silhouette"),
+        "shape": ("this form: {}", "{} in its form"),
         "kind": ("a kind of {}", "often counted among {}"),
         "colour": ("mostly {} all over", "{} colouring"),
         "fill": ("{} surface", "a skin that looks {}"),
@@ -36,14 +35,13 @@ FRAMES = MappingProxyType(  # how a descriptor says a value of a factor: no fram
 )
 CONTRASTS = MappingProxyType(  # what follows the class name and a comma in a differential sentence
     {
-        "part": "with {}", "shape": "in outline {}", "kind": "one of the {}", "colour": "mostly {} all over",
-        "fill": "with {a} surface", "size": "of {} build", "body": "shaped like {a}",
-        "emblem": "with {a} as its emblem", "band": "with {a} band", "cap": "with {a} on its top",
-        "mark": "with {a} as its mark",
+        "part": "having {}", "shape": "of this form: {}", "kind": "one of the {}", "colour": "mostly {} all over",
+        "fill": "its surface {}", "size": "its build {}", "body": "shaped like {a}", "emblem": "its emblem {a}",
+        "band": "its band {}", "cap": "its top {a}", "mark": "its mark {a}",
     }
 )  # fmt: skip
 VAGUE = (
-    "a clear outline", "may come in many colours", "often seen on its own", "can be large or small", "a familiar look",
+    "a clear edge", "may come in many hues", "often seen on its own", "can differ in size", "a familiar look",
     "typical proportions", "may be turned to any side", "has a smooth edge in places", "often easy to tell apart",
     "fine details",
 )  # fmt: skip
@@ -66,8 +64,8 @@ def rows(classnames: Iterable[str]) -> dict[str, dict[str, tuple[str, ...]]]:
     """
     found = {}
     for name in classnames:
-        if name in badge_rows():
-            found[name] = _badge(name)
+        if name in kb.badges():
+            found[name] = _badge(kb.badges()[name])
             continue
         kind = kb.classes().get(name)
         if kind is None:
@@ -80,11 +78,10 @@ def rows(classnames: Iterable[str]) -> dict[str, dict[str, tuple[str, ...]]]:
     return found
 
 
-def _badge(name: str) -> dict[str, tuple[str, ...]]:
+def _badge(badge: kb.Badge) -> dict[str, tuple[str, ...]]:
     with open(kb.TABLES / "badge_parts.csv", newline="", encoding="ascii") as file:
         phrases = {(row["part"], row["value"]): row["phrase"].removesuffix(" band") for row in csv.DictReader(file)}
-    parts = {part: badge_rows()[name][part] for part in ("body", "emblem", "band", "cap", "mark")}
-    return {part: (phrases.get((part, value), value),) for part, value in parts.items() if value != "none"}
+    return {"body": (badge.phrase,)} | {part: (phrases[part, value],) for part, value in badge.parts}
 
 
 def _table(classes) -> Rows:
@@ -208,12 +205,12 @@ def _differences(a: Mapping, b: Mapping, rng: np.random.Generator) -> list[tuple
 
 def _entry(a: str, b: str, factor: str, ours: str, theirs: str, rng: np.random.Generator, p_wrong: float) -> dict:
     draw, kind = rng.random(), "right"
-    frame = CONTRASTS.get(factor, "with {} " + factor)
+    frame = CONTRASTS.get(factor, f"its {factor} {{}}")
     said = [_fill(frame, factor, ours), _fill(frame, factor, theirs)]
     if draw < p_wrong / 2:
         said, kind = said[::-1], "swapped"
     elif draw < p_wrong:
-        said, kind = ["with a clear outline"] * 2, "empty"
+        said, kind = ["having a clear edge"] * 2, "empty"
     sentences = [f"{kb.noun_phrase(name)}, {text}." for name, text in zip((a, b), said, strict=True)]
     return {"attr_type": factor, "prompt_pair": sentences, "kind": kind}
 

@@ -12,7 +12,10 @@ from lib.world.languages_say import say
 from lib.world.spec import Object, Spec
 from lib.world.standins_slots import LOOKS, Noun, Said, degrade
 
-SEEN = (*LOOKS, "state", "count", "relation", "background", "light", "style")  # what a captioner may speak of
+SEEN = (  # what a captioner may speak of
+    *(factor for factor in LOOKS if factor != "layout"),
+    *("count", "relation", "word", "background", "light", "lighting", "quality", "style"),
+)
 CAPTION_FRAME = "we have {}"
 
 
@@ -43,31 +46,40 @@ def recaption(
 
 def seen(spec: Spec, factors: Sequence[str] = SEEN, coarse: bool = False, most: int = 3) -> Said:
     """Everything true that `recaption` would say without errors."""
-    groups: dict[str, list[Object]] = {}
-    for thing in sorted(spec.objects, key=lambda thing: (-thing.radius, thing.z)):
-        name = kb.classes()[thing.name].family if coarse else thing.name
-        groups.setdefault(name, []).append(thing)
-    kinds = list(groups.items())[:most]
-    nouns = []
+    spec = truth.seen(spec)
+    groups: dict[str, list[tuple[Object, list]]] = {}
+    for index in sorted(
+        range(len(spec.objects)), key=lambda index: (-spec.objects[index].radius, spec.objects[index].z)
+    ):
+        thing = spec.objects[index]
+        kind = kb.kind(thing.name)
+        name = kind.family if coarse else kind.phrase if isinstance(kind, kb.Badge) else thing.name
+        groups.setdefault(name, []).append((thing, _looks(spec, index, factors)))
+    kinds, nouns = list(groups.items())[:most], []
     for name, group in kinds:
-        looks = [_looks(thing, spec.style, factors) for thing in group]
-        shared = tuple(look for look in looks[0] if all(look in other for other in looks[1:]))
+        shared = tuple(look for look in group[0][1] if all(look in other for _, other in group[1:]))
         if len(group) > 1 and "count" in factors:
             nouns.append(Noun(name, shared, len(group)))
         else:
             nouns.append(Noun(name, shared, None, "several" if len(group) > 1 else ""))
     relations = []
     if "relation" in factors and len(kinds) > 1 and all(len(group) == 1 for _, group in kinds[:2]):
-        relations = [(0, relation, 1) for relation in truth.relations(kinds[0][1][0], kinds[1][1][0])[:1]]
+        relations = [(0, relation, 1) for relation in truth.relations(kinds[0][1][0][0], kinds[1][1][0][0])[:1]]
+    if "word" in factors:
+        nouns += [Noun(name) for name in dict.fromkeys(map(truth.quoted, spec.words))]
     scene = [("background", spec.background.name), ("light", spec.light.word), ("style", spec.style)]
+    scene += [("lighting", "backlit")] * bool(spec.light.backlit)
+    scene += [("quality", truth.QUALITIES[one.kind]) for one in spec.corruptions[:1] if one.strength > 0]
     return Said(tuple(nouns), tuple(relations), tuple(pair for pair in scene if pair[1] and pair[0] in factors))
 
 
-def _looks(thing: Object, style: str, factors: Sequence[str]) -> list[tuple[str, str]]:
-    visible = truth.attributes(thing, style)
-    if visible.get("turn") == "upright":
+def _looks(spec: Spec, index: int, factors: Sequence[str]) -> list[tuple[str, str]]:
+    visible, states = truth.attributes(spec.objects[index], spec.style), truth.states(spec, index)
+    if visible["turn"] == "upright":
         del visible["turn"]
-    return [(factor, visible[factor]) for factor in (*LOOKS, "state") if factor in visible and factor in factors]
+    if len(states) > 1 or spec.objects[index].state:
+        visible["state"] = states[-1]
+    return [(factor, visible[factor]) for factor in LOOKS if factor in visible and factor in factors]
 
 
 # -------------------------------------------------------------------------------------------------------- detector

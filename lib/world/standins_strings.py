@@ -15,7 +15,7 @@ import numpy as np
 
 from lib.world import kb
 from lib.world.grammar_parse import bare, parse
-from lib.world.languages_say import GRAMMARS, PLACES, say, words
+from lib.world.languages_say import GRAMMARS, KINDS, say, words
 from lib.world.standins_slots import Noun, Said, degrade, domain, factor_of, read, spans
 
 _ENGLISH = GRAMMARS["en"]
@@ -23,7 +23,7 @@ STYLES = MappingProxyType(  # no frame is one of the captions or of the describe
     {
         "terse": replace(
             _ENGLISH, articles=(), several=("",), adjectives="after", after=("{noun} ({looks})",) * 2,
-            looks_joint=", ", joint="; ", frames=("{}", "tags: {}", "label: {}"),
+            looks_joint=", ", parts_joint=", ", joint="; ", frames=("{}", "tags: {}", "label: {}"),
         ),
         "sentence": replace(
             _ENGLISH, frames=("someone has drawn {}", "we can make out {}", "it depicts {}", "what it holds is {}")
@@ -234,10 +234,12 @@ def _allowed(words: str) -> bool:
 def _plain(item: tuple) -> str:
     """A tuple in its plainest words: ("attribute", "cat", "red") is "red"; "" for kinds without one."""
     kind, value = item[0], item[-1]
+    if kind == "word":
+        return f'the word "{value}"'
     if kind == "object" and value != kb.ANY:
         return words("en", "noun", value)[0].text
     if kind == "attribute":
-        return words("en", "place" if factor_of(value) in PLACES else "adjective", value)[0].text
+        return words("en", KINDS[factor_of(value)], value)[0].text
     if kind == "scene":
         return words("en", "scene", value)[0].text
     if kind == "relation":
