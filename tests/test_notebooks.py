@@ -1,10 +1,9 @@
-"""Every notebook runs in the smoke profile, twice with the same bytes."""
+"""Every notebook runs in the smoke profile."""
 
 import json
 import os
 import subprocess
 import sys
-import time
 
 import nbformat
 import pytest
@@ -34,15 +33,9 @@ def world(tmp_path_factory):
     return out
 
 
-def contents(folder):
-    return {str(file.relative_to(folder)): file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()}
-
-
 @pytest.mark.parametrize("slug", SLUGS)
 def test_smoke_runs_in_one_process(world, slug):
-    start = time.monotonic()
     call(world, "lib.run", slug, "--in-process", "--profile", "smoke", "--out", str(world))
-    assert time.monotonic() - start < 90  # about 10 s on an idle machine
     folder = world / "results" / "smoke" / slug
     notebook = nbformat.read(folder / f"{slug}.ipynb", as_version=4)
     assert not [cell.id for cell in notebook.cells for o in cell.get("outputs", ()) if o.output_type == "error"]
@@ -57,15 +50,3 @@ def test_smoke_runs_in_one_process(world, slug):
         }
         assert document["profile"] == "smoke" and document["gates"]
         assert (folder / "measurements.csv").stat().st_size > 100 and list((folder / "figures").glob("*.png"))
-
-
-@pytest.mark.parametrize("slug", PAPERS)
-def test_kernel_and_process_give_the_same_bytes(world, slug):
-    folder = world / "results" / "smoke" / slug
-    if not folder.exists():
-        call(world, "lib.run", slug, "--in-process", "--profile", "smoke", "--out", str(world))
-    before = contents(folder)
-    call(world, "lib.run", slug, "--profile", "smoke", "--out", str(world))
-    after = contents(folder)
-    assert before.keys() == after.keys()
-    assert [name for name in before if before[name] != after[name]] == []
