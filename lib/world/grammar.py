@@ -1,5 +1,10 @@
 """The two-way grammar of scenes: `caption` says a `Spec`, `parse` understands what was said, `holds` judges it.
 
+Texts that are no captions have modules of their own: `grammar_alt` (web texts, the ladder of quality), `grammar_ask`
+(questions, hypotheses), `grammar_change` and `grammar_change_say` (what differs between two scenes, steps),
+`grammar_pairs` (minimal pairs, compositions), `grammar_region` (phrases of regions), `grammar_prompts`, `grammar_video`
+(goals, speech) and `grammar_form` (well-formedness).
+
 Each factor of a scene is mentioned by an independent draw at its rate in `MENTION`. Phrases come from the tables of
 `kb`; `grammar_say` puts them together, `grammar_parse` takes them apart, `grammar_truth` says what is true.
 """
@@ -29,8 +34,12 @@ def caption(
     """Say a scene. The text depends on the arguments alone.
 
     `kind`: "short" (at most 16 words on one or two objects, of many the largest), "class_only" (their classes and
-    nothing else), "long" (the short caption, then local sentences, 40 to 90 words where there is an object).
-    `frames`: "seen" or "held_out". `mention` replaces rates of `MENTION`. Raises ValueError naming an unknown value.
+    nothing else), "long" (the short caption, then local sentences, 40 to 90 words where there is an object). Of the
+    largest object alone: "main" (as short), "main_only" (its class), "exact" (every look), "colour_of" ("the color of
+    the cup is red"), "generic" ("a striped thing"), "attribute" ("something striped"), "main_long" (long after
+    main_only). "family" (by family words), "alt" (`grammar_alt.alt_text`), and the ladder "q1", "q2", "q3".
+    `frames`: "seen", "held_out" or "second". `mention` replaces rates of `MENTION`; kinds that say nothing else
+    ignore it. Raises ValueError naming an unknown value.
     """
     if kind not in KINDS:
         raise ValueError(f"caption kind '{kind}' is unknown; choose one of {', '.join(KINDS)}")

@@ -149,8 +149,10 @@ class Phrase:
         """What the noun phrase says."""
         name = self.name
         found: list[tuple] = [("object", name)]
-        found += [("attribute", name, value) for _, value in self.before]
-        found += [("attribute", name, value) for _, value in self.after]
+        if self.before:
+            found += [("attribute", name, value) for _, value in self.before]
+        if self.after:
+            found += [("attribute", name, value) for _, value in self.after]
         if self.more is not None:
             values = [value for _, value in (self.more.state, *self.more.parts) if value]
             found += [("attribute", name, value) for value in values]

@@ -79,7 +79,8 @@ def _state(one: Change, spec: Spec, later: int) -> tuple[str, bool] | None:
         return f"{_rest(one, spec)} without {_a(noun)}", False
     if one.kind == "word":
         scene = _rest(one, spec)
-        return (f"{scene} {sign([str(value)])}" if value else f"{scene} without a word"), False
+        other = one.old if later else one.new
+        return (f"{scene} {sign([str(value)])}" if value else f'{scene} without the word "{other}"'), False
     if one.kind in ("light", "background"):
         if value == "ordinary":
             value = "well lit"

@@ -153,7 +153,7 @@ def parse(text: str) -> Parsed:
     while i < len(words):
         word, kind, value, length = words[i], None, None, 1
         for candidate, its_kind, its_value in known.get(word, ()):
-            if word == candidate[0] and tuple(words[i : i + len(candidate)]) == candidate:
+            if len(candidate) == 1 or tuple(words[i : i + len(candidate)]) == candidate:
                 kind, value, length = its_kind, its_value, len(candidate)
                 break
         if kind is None:

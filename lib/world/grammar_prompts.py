@@ -29,7 +29,7 @@ RANKED = {  # what `rank` can ask for -> the instruction, after Ranking-aware ad
     "brightness": "rank the brightness",
     "quality": "rank the quality",
 }
-SIGNS = ('"{}"', 'a sign saying "{}"', 'a sign that says "{}"', 'the word "{}"', 'a picture with the written word "{}"')
+SIGNS = ('"{}"', 'a sign saying "{}"', 'a sign that says "{}"', 'the word "{}"', 'the written word "{}"')
 LIGHTS = {  # prompts of CLIP-LIT (2303.17569) and RAVE (2404.01889) by side
     "good": ("a well lit picture", "a well-lit scene", "an evenly lit picture", "a picture in bright light"),
     "bad": ("a dark backlit picture", "a backlit scene", "a picture in dim light", "a picture taken in darkness"),

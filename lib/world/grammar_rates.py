@@ -28,7 +28,7 @@ MENTION: Mapping[str, float] = MappingProxyType(
         "state": 0.7,  # of damaged objects: a state word
         "flawless": 0.1,  # of objects whose state is "flawless"
         "word": 0.5,  # of scenes with written words: all of them, quoted
-        "part": 0.35,  # of each part of a badge and of identity marks
+        "part": 0.35,  # of each part of a badge and of identity marks; less where it would get too long
         "invented": 0.1,  # of badges whose invented word may be said: the full name
     }
 )

@@ -171,13 +171,13 @@ def tuples(spec: Spec, general: bool = True) -> frozenset:
         for name in called:
             counts[name] = counts.get(name, 0) + 1
             found.add(("object", name))
-            found.update(("attribute", name, value) for value in looks)
+            found.update([("attribute", name, value) for value in looks])
     found.update(("count", name, number) for name, number in counts.items())
     for i, a in enumerate(spec.objects):
         for j, b in enumerate(spec.objects):
             if i != j:
                 for relation in relations(a, b):
-                    found.update(("relation", one, relation, other) for one in names[i] for other in names[j])
+                    found.update([("relation", one, relation, other) for one in names[i] for other in names[j]])
     if spec.words:
         found |= _written(spec, names)
     return frozenset(found)
