@@ -220,6 +220,8 @@ def _destination(slug: str, profile: str, dev: bool, changed: bool) -> Path:
         raise Problem(f"{slug}: this run would overwrite the shipped models/{slug}; give another folder with --out DIR")
     if trial:
         return lib.out() / ".work" / slug / ("dev" if dev else "try")
+    if slug == "summary":  # reads results/: DVC lets no stage write below what it depends on
+        return lib.out() / "summary"
     return lib.out() / "results" / profile / slug
 
 

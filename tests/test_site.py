@@ -1,36 +1,163 @@
-"""Pages of executed notebooks: complete, and readable without a network."""
+"""Pages of executed notebooks: complete, small, readable from disk without a network, equations as MathML."""
 
 import json
 import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
-from toys import RECORD, workbook
 
 import lib
 from lib import run, site
 
-PICTURE = """
-import matplotlib.pyplot as plt
-from IPython.display import Markdown
-plt.plot([1, 2]); plt.show()
-Markdown("The mean is $\\\\mu < 1$.")
-"""
+OURS = {"difference": 2.0, "interval": [1.5, 2.5], "margin": 1.0}
+CLAIM = {
+    "id": "one",
+    "statement": "Ours beats <theirs>.",
+    "paper": {"baseline": {"value": 70.0}, "method": {"value": 72.5}},
+}
+PAPER = {"title": "A toy", "venue": None, "year": 2024, "group": "dense", "arxiv": "2401.00001", "claims": [CLAIM]}
 
 
-@pytest.mark.slow
-def test_pages_need_no_network(tmp_path, monkeypatch, capsys):
-    root = workbook(tmp_path / "root", PICTURE, RECORD)
-    monkeypatch.setattr(lib, "ROOT", root)
-    monkeypatch.delenv("WORKBOOK_OUT", raising=False)
+def test_equations_become_mathml_and_code_does_not():
+    text = site.markdown("Let $a_i < b$ and\n\n$$\\frac{1}{2} x$$\n\nbut not `cost $5` nor 3 $ and 4 $.")
+    assert text.count("<math") == 2 and 'display="block"' in text and "<mfrac>" in text
+    assert "<code>cost $5</code>" in text and "3 $ and 4 $" in text
+    assert "&lt;" in text or "&#x0003C;" in text
+    with pytest.raises(ValueError, match="nosuch is unknown"):
+        site.equation("\\nosuch x", False)
+    with pytest.raises(ValueError, match="cannot be converted"):
+        site.equation("\\left( x", False)
+
+
+@pytest.mark.parametrize("path", sorted(lib.ROOT.glob("notebooks/**/*.ipynb")), ids=lambda path: path.stem)
+def test_every_equation_of_a_notebook_can_be_converted(path):
+    if ".ipynb_checkpoints" in path.parts:
+        pytest.skip("a checkpoint of JupyterLab")
+    for cell in json.loads(path.read_text())["cells"]:
+        if cell["cell_type"] == "markdown":
+            text = site.markdown("".join(cell["source"]))
+            assert "\x02" not in text and "<merror" not in text
+
+
+def test_highlight_marks_what_matters_and_keeps_the_code():
+    text = site.highlight('def f(x):  # half\n    return x < 1 and "a"')
+    assert "<i class=f>f</i>" in text and "<i class=c># half</i>" in text and "&lt;" in text
+    assert re.sub("<[^>]+>", "", text) == 'def f(x):  # half\n    return x &lt; 1 and "a"'
+
+
+def test_claim_line_shows_papers_number_ours_interval_and_verdict():
+    text = site.claim_line(CLAIM, {"verdict": "holds", "ours": OURS})
+    for part in (
+        "Ours beats &lt;theirs&gt;.",
+        "paper 70.00 → 72.50",
+        "2.00 [1.50, 2.50]",
+        "margin 1",
+        "<svg",
+        "pill holds",
+    ):
+        assert part in text, part
+    assert "not yet" in site.claim_line(CLAIM, None) and "<svg" not in site.claim_line(CLAIM, None)
+
+
+def test_interval_is_drawn_to_scale():
+    text = site.interval({"difference": 0.0, "interval": [-2.0, 2.0], "margin": 1.0}, "inconclusive")
+    low, high = map(float, re.search(r'd="M([\d.]+) 8H([\d.]+)"', text).groups())
+    assert low + high == pytest.approx(220, abs=0.2) and 0 <= low < 40
+    assert 'aria-label="difference' in text and "var(--open)" in text
+
+
+def test_entry_names_group_verdicts_and_level():
+    text = site.entry(
+        "toy", PAPER, {"claims": [{"id": "one", "verdict": "not tested", "ours": None}]}, "mini/toy.html", 2
+    )
+    assert 'data-verdicts="not tested"' in text and 'data-group="dense"' in text and 'href="mini/toy.html"' in text
+    assert 'data-verdicts="not yet"' in site.entry("toy", PAPER, None, "", 2)
+
+
+def test_contents_lists_second_level_headings():
+    assert site.contents('<h2 id="a">One <em>x</em></h2><h3 id="b">no</h3>').count("<li>") == 1
+    assert site.contents("<p>none</p>") == ""
+
+
+def test_words_are_those_that_the_board_lacks():
+    assert site.words("The covariance &amp; the ridge", "the claims") == "covariance ridge"
+
+
+def test_levels_name_every_paper():
+    levels = run.read_yaml(lib.ROOT / "docs" / "reading.yaml")
+    assert set(levels) == set(run.read_yaml(lib.ROOT / "papers.yaml"))
+    assert set(levels.values()) <= set(site.LEVELS)
+
+
+class Page(HTMLParser):
+    """Collects links, pictures and open tags of a page."""
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self.links, self.pictures, self.ids, self.open = [], [], set(), []
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attributes):
+        values = dict(attributes)
+        if "id" in values:
+            self.ids.add(values["id"])
+        self.links += [values[name] for name in ("href", "src") if values.get(name) and tag != "img"]
+        if tag == "img":
+            self.pictures.append(values)
+        if tag not in ("img", "meta", "link", "input", "br", "hr", "circle", "path", "col", "wbr"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes)
+        if self.open and self.open[-1] == tag:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open and self.open.pop() == tag, f"</{tag}>"
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """The site of the results in git."""
+    out = tmp_path_factory.mktemp("site")
+    shutil.copytree(lib.ROOT / "results", out / "results")
+    if (lib.ROOT / "summary").exists():
+        shutil.copytree(lib.ROOT / "summary", out / "summary")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WORKBOOK_OUT", str(out))
+        patch.setenv("WORKBOOK_PROFILE", "mini")
+        assert site.main() == 0
+    return out / "site"
+
+
+def test_pages_are_complete_small_and_need_no_network(built):
+    pages = sorted(built.rglob("*.html"))
+    assert {"index.html", "read.html", "glossary.html", "gda.html"} <= {path.name for path in pages}
+    for path in pages:
+        page = Page(path)
+        assert page.open == [], path.name
+        assert path.stat().st_size < 150_000, path.name
+        for picture in page.pictures:
+            assert len(picture["alt"]) > 20, f"{path.name}: a figure without alternative text"
+            assert (path.parent / picture["src"]).stat().st_size > 0
+        for link in page.links:
+            if link.startswith("#"):
+                assert link[1:] in page.ids, f"{path.name}: {link}"
+            elif not re.match(r"https://(arxiv\.org|github\.com|doi\.org|openreview\.net)/|https?://", link):
+                assert (path.parent / link.partition("#")[0]).exists(), f"{path.name}: {link}"
+        text = path.read_text()
+        assert not re.findall(r"""<(?:script|img|link)[^>]*(?:src|href)=["']?https?:""", text)
+        assert "$$" not in text and 'class="MathJax' not in text
+    index = (built / "index.html").read_text()
+    assert index.count('<article class="paper"') == 53
+    script = (built / "words.js").read_text()
+    assert "covariance" in json.loads(script.removeprefix("const WORDS = ").rstrip(";\n"))["gda"]
+
+
+def test_without_results_the_message_says_what_to_do(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("WORKBOOK_OUT", str(tmp_path))
     assert site.main() == 1
     assert "no results yet" in capsys.readouterr().err
-    folder = run.run("toy", in_process=True, quiet=True)
-    (folder / "claims.json").write_text(json.dumps({"claims": [{"verdict": "holds"}, {"verdict": "not tested"}]}))
-    assert site.main() == 0
-    index, text = ((root / "site" / name).read_text() for name in ("index.html", "mini/toy.html"))
-    assert '<a href="mini/toy.html">toy</a></td><td>mini</td><td>holds, not tested</td>' in index
-    assert "data:image/png;base64" in text
-    assert "mu" in text
-    for content in (index, text):
-        assert not re.findall(r"""(?:src|href)=["']?https?:""", content)
-        assert "<script" not in content
+    assert not (tmp_path / "site.partial").exists()

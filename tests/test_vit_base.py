@@ -46,13 +46,6 @@ def test_it_tells_shapes_apart(encoder, notebook):
     assert options == 11 and colours.mean() > 0.35
 
 
-def test_learning_rate_restarts(notebook):
-    rates = [notebook.learning_rate(seen, [1000, 500], [1.0, 0.5], 100) for seen in range(0, 1600, 10)]
-    assert rates[0] == pytest.approx(0.01) and max(rates[:100]) == pytest.approx(1.0, abs=0.01)
-    assert rates[99] < 0.01 < rates[110] and max(rates[100:150]) == pytest.approx(0.5, abs=0.01)
-    assert rates[150] == 0.0
-
-
 def test_easy_scenes_fade_out(notebook):
     shares = [notebook.easy_share(index, 100, 300) for index in (0, 100, 200, 300, 10**6)]
     assert shares == [1.0, 1.0, 0.5, 0.0, 0.0]
