@@ -1,29 +1,29 @@
-"""Fields of rendered corpora: how stored ones are read, and those that are rebuilt from the scenes when asked for.
+"""Fields of rendered corpora: those stored on the disk, and those that their scenes tell.
 
-Rebuilt of every corpus with a `spec` of scenes (n objects, w words):
-
-image u8 [N,64,64,3], inst u8 [N,64,64] where they are not stored; sem u8, depth f32, parts u8, damage bool and
-word_mask bool [N,64,64]; lists of N entries: boxes f32 [n,4], region bool [n,64,64], phrases and words list[str],
-word_boxes f32 [w,4], part_boxes f32 [n,5,4] and part_phrases (dict per object) of badges; values: dict of f32 [N]
-(objects, size, brightness, quality, and "count <class>" where the corpus has class names); index i64 [N]; by_lang of
-scenes: dict of lists of captions in the languages of the mini profile. Corpora with `spec2` have inst2, boxes2,
-phrases2 and region2.
+Stored: one .npy or .jsonl a field (lib.world.store). Of every corpus with a `spec` of scenes: index i64 [N]; words, a
+list of list[str]; values, a dict of f32 [N] (objects, size, brightness, quality, and "count <class>" where the corpus
+has class names). Fields that must be drawn are listed by `rebuilt` and made by lib.datasets_drawn.
 """
 
+import importlib
 import json
 from pathlib import Path
 
 import numpy as np
 
-from lib.world import badges, corpora_texts, grammar, languages
-from lib.world.overhead import Overhead
-from lib.world.render import boxes, part_boxes, render, semantic
-from lib.world.spec import Spec
-
-LAYERS = {"sem": "sem", "depth": "depth", "parts": "parts", "damage": "damage", "word_mask": "words"}
-LISTS = {"region": "region", "word_boxes": "words"}
+# Reading imports nothing of lib.world; these modules are imported by name when they are needed. A notebook that names
+# one of these words, as a string or as an attribute, has the module in its stamp (lib.stamps reads this table).
+ON_DEMAND = {
+    "lib.world.spec": ["spec", "spec2", "spec_a", "spec_b", "words", "values"],
+    "lib.world.overhead_spec": ["overhead"],
+    "lib.datasets_drawn": [
+        "sem", "depth", "parts", "damage", "word_mask", "region", "region2", "word_boxes", "boxes", "boxes2",
+        "phrases", "phrases2", "by_lang", "qa", "hyp", "part_boxes", "part_phrases", "inst2",
+        "scenes/web", "pairs/minimal", "pairs/change", "pairs/compose",  # image or inst is not stored
+    ],
+}  # fmt: skip
 SPECS = ("spec", "spec2", "spec_a", "spec_b")
-LANGUAGES = ("en", "pt", "de", "es")
+LAYERS = ("image", "inst", "sem", "depth", "parts", "damage", "word_mask", "region", "word_boxes", "boxes", "phrases")
 
 
 def stored(folder: Path, name: str, length: int, lazy, broken) -> dict:
@@ -56,7 +56,7 @@ def _reader(path: Path, name: str, length: int, lazy, broken):
             elif path.suffix == ".npy":
                 value = np.load(path, mmap_mode="r", allow_pickle=False)
             elif path.stem in SPECS:
-                value = lazy(path.read_text().splitlines(), Overhead.from_json if name == "overhead" else _spec)
+                value = lazy(path.read_text().splitlines(), _overhead if name == "overhead" else _spec)
             else:
                 value = [json.loads(line) for line in path.read_text().splitlines()]
         except (ValueError, EOFError) as error:
@@ -74,56 +74,31 @@ def _ragged(values: np.ndarray, lengths: np.ndarray, lazy):
 
 
 def _spec(line: str):
-    if line.startswith("["):
-        return [Spec.from_json(json.dumps(one)) for one in json.loads(line)]
-    return Spec.from_json(line)
+    read = importlib.import_module("lib.world.spec").Spec.from_json
+    return [read(json.dumps(one)) for one in json.loads(line)] if line.startswith("[") else read(line)
+
+
+def _overhead(line: str):
+    return importlib.import_module("lib.world.overhead_spec").Overhead.from_json(line)
 
 
 def rebuilt(name: str, known) -> dict:
-    """Name -> function of a corpus that builds a field from its scenes. `known`: the fields that are stored."""
+    """Name -> function of a corpus that makes a field from its scenes. `known`: the fields that are stored."""
     if "spec" not in known or name in ("overhead", "videos"):
         return {}
-    found = {field: _layer(field, layer) for field, layer in LAYERS.items()}
-    found |= {field: _list(field, layer) for field, layer in LISTS.items()}
-    found |= {"boxes": _boxes, "phrases": _phrases, "words": _words, "values": _values, "index": _index}
-    found |= {"image": _layer("image"), "inst": _layer("inst")}
-    if name.startswith("scenes/") and name != "scenes/full":
-        found["by_lang"] = _by_lang
+    drawn = [*LAYERS]
+    if name.startswith("scenes/"):
+        drawn += ["qa", "hyp"] if name == "scenes/full" else ["qa", "hyp", "by_lang"]
     if name == "objects/badges":
-        found |= {"part_boxes": _part_boxes, "part_phrases": _part_phrases}
-    if hasattr(grammar, "qa"):
-        found |= {"qa": _texts("qa"), "hyp": _texts("hypotheses")}
+        drawn += ["part_boxes", "part_phrases"]
     if "spec2" in known:
-        found |= {"inst2": _layer("inst", of="spec2"), "region2": _list("region", "region", of="spec2")}
-        found |= {
-            "boxes2": lambda corpus: _boxes(corpus, "spec2"),
-            "phrases2": lambda corpus: _phrases(corpus, "spec2"),
-        }
+        drawn += ["inst2", "region2", "boxes2", "phrases2"]
+    found = {"words": _words, "values": _values, "index": _index, **{field: _drawn(field) for field in drawn}}
     return {field: make for field, make in found.items() if field not in known}
 
 
-def _layer(field: str, layer: str = "", of: str = "spec"):
-    def build(corpus) -> np.ndarray:
-        specs = getattr(corpus, of)
-        if field == "sem" and "inst" in corpus.fields:
-            return np.stack([semantic(inst, spec) for inst, spec in zip(corpus.inst, specs)])
-        return np.stack([getattr(render(spec, (layer,) if layer else ()), field) for spec in specs])
-
-    return build
-
-
-def _list(field: str, layer: str, of: str = "spec"):
-    return lambda corpus: [getattr(render(spec, (layer,)), field) for spec in getattr(corpus, of)]
-
-
-def _boxes(corpus, of: str = "spec") -> list:
-    insts = corpus.inst if of == "spec" else corpus.inst2
-    return [boxes(inst, len(spec.objects)) for inst, spec in zip(insts, getattr(corpus, of))]
-
-
-def _phrases(corpus, of: str = "spec") -> list:
-    specs = [corpora_texts.named(spec) for spec in getattr(corpus, of)]
-    return [[corpora_texts.phrase(thing, spec.style) for thing in spec.objects] for spec in specs]
+def _drawn(field: str):
+    return lambda corpus: importlib.import_module("lib.datasets_drawn").draw(field, corpus)
 
 
 def _words(corpus) -> list:
@@ -145,30 +120,3 @@ def _values(corpus) -> dict:
 
 def _index(corpus) -> np.ndarray:
     return np.arange(len(corpus), dtype=np.int64)
-
-
-def _by_lang(corpus) -> dict:
-    found: dict[str, list] = {code: [] for code in LANGUAGES}
-    for spec in corpus.spec:
-        spec = corpora_texts.named(spec)
-        said = grammar.caption(spec, "short", np.random.default_rng([spec.noise_seed, 1])).tuples
-        for k, (code, lines) in enumerate(found.items()):
-            lines.append([languages.caption(said, code, np.random.default_rng([spec.noise_seed, 2, k]))])
-    return found
-
-
-def _part_boxes(corpus) -> list:
-    drawn = [(render(spec, ("parts",)), len(spec.objects)) for spec in corpus.spec]
-    return [part_boxes(one.inst, one.parts, count) for one, count in drawn]
-
-
-def _part_phrases(corpus) -> list:
-    return [[badges.phrases(thing) for thing in spec.objects] for spec in corpus.spec]
-
-
-def _texts(kind: str):
-    def build(corpus) -> list:
-        function = getattr(grammar, kind)
-        return [function(spec, np.random.default_rng([spec.noise_seed, 3])) for spec in corpus.spec]
-
-    return build

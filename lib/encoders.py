@@ -70,6 +70,8 @@ def _check(encoder: "Encoder") -> None:
     model, name = encoder.model, encoder.name
     if bad := [key for key, tensor in model.named_parameters() if not tensor.isfinite().all()]:
         raise ValueError(f"{name}: weights hold NaN or infinite values, first in {bad[0]}")
+    if encoder.tokenizer is None:
+        return
     tokens = encoder.tokenizer(list(PROBES))
     table = getattr(model, "token_embedding", None)
     if table is None:
@@ -90,7 +92,8 @@ class Encoder:
     identity        name@digest of architecture, weights, preprocessing and tokenizer; follows weights that change
     licence         licence of the weights, as stated where they come from
     model           open_clip module in eval mode, float32, frozen (a copy(): trainable)
-    preprocess      PIL image -> Tensor [3,S,S];  tokenizer: list of str -> LongTensor [N, context]
+    preprocess      PIL image -> Tensor [3,S,S];  tokenizer: list of str -> LongTensor [N, context]; None where there
+                    is no text tower (`ssl`): then context is 0, and there is no scale
     dim, image_size, context, device            image_size is S, or (height, width) where the two differ
     precision       "float32" or "bf16" (autocast; weights and returned features are float32 either way)
     """
@@ -109,7 +112,7 @@ class Encoder:
         self.preprocess_cfg = weights.complete(preprocess_cfg, self._size)
         settings = PreprocessCfg(**{**self.preprocess_cfg, "size": self._size})
         self.preprocess = image_transform_v2(settings, is_train=False)
-        self.dim, self.context = model_cfg["embed_dim"], tokenizer.context_length
+        self.dim, self.context = model_cfg["embed_dim"], tokenizer.context_length if tokenizer else 0
         shape = (1, 3, 1, 1)
         self._mean = torch.tensor(preprocess_cfg["mean"], device=device).reshape(shape)
         self._std = torch.tensor(preprocess_cfg["std"], device=device).reshape(shape)
@@ -117,7 +120,9 @@ class Encoder:
 
     @property
     def scale(self) -> float:
-        """Factor of the logits: exp(logit_scale)."""
+        """Factor of the logits: exp(logit_scale). Raises ValueError where the model has no text tower."""
+        if self.tokenizer is None:
+            raise ValueError(f"{self.name} has no text tower, hence no scale of logits")
         return float(self.model.logit_scale.detach().exp().reshape(()))
 
     @property
@@ -178,6 +183,8 @@ class Encoder:
         """Pooled, projected features, float32 [N, dim]. Equal texts are encoded once, texts of like length together."""
         import torch
 
+        if self.tokenizer is None:
+            raise ValueError(f"{self.name} has no text tower")
         if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
             raise ValueError(f"texts must be a list of str, not {type(texts).__name__} of something else")
         unique = {text: row for row, text in enumerate(dict.fromkeys(texts))}
@@ -246,6 +253,8 @@ class Encoder:
 def _describe(model_cfg: dict, preprocess_cfg: dict, tokenizer) -> str:
     """Architecture, preprocessing and tokenizer as one text; the tokenizer by its ids, not by its file."""
     cfg = copy.deepcopy(model_cfg)
+    if tokenizer is None:
+        return json.dumps([cfg, preprocess_cfg], sort_keys=True)
     cfg["text_cfg"].pop("hf_tokenizer_name", None)
     return json.dumps([cfg, preprocess_cfg, tokenizer(list(PROBES)).tolist(), _vocabulary(tokenizer)], sort_keys=True)
 

@@ -10,7 +10,9 @@ was loaded with. A trainable encoder is encoded anew each time and leaves nothin
 import errno
 import hashlib
 import json
+import math
 import os
+import re
 import shutil
 import zlib
 from pathlib import Path
@@ -20,30 +22,42 @@ import numpy as np
 import lib
 
 CHUNK = 2048  # examples encoded between two writes
+MEMORY = 2**26  # bytes of them at most
+BATCH = 64  # images at a time where tokens are encoded
 CHECKED = 256 * 2**20  # bytes up to which a checksum of the whole entry is compared on opening; beyond it, the size
 
 
-def images(encoder, corpus, layer: str = "pooled", normalize: bool = True) -> np.ndarray:
-    """Image features of a corpus, float32 [N, D], read-only; unit rows unless `normalize` is False.
+def images(encoder, corpus, layer: str = "pooled", normalize: bool | None = None) -> np.ndarray:
+    """Image features of a corpus, float32, read-only.
 
+    layer      "pooled": what the encoder says of an image, [N, D]
+               "value": patch features in the joint space by `lib.dense.value_path`, [N, T, D]
+               "block:k": output of block k (from the end if negative) as it is, class token first, [N, 1 + T, W]
+    normalize  unit rows; left out: for "pooled" only
     A "features:" corpus gives its own and needs encoder=None. Raises ValueError for another layer, for an encoder where
     there is nothing to encode (and the other way round), and for features that are not finite.
     """
-    if layer != "pooled":
-        raise ValueError(f"layer '{layer}' is not stored; only 'pooled' is (lib.hooks reads inner layers)")
+    normalize = layer == "pooled" if normalize is None else normalize
+    if layer not in ("pooled", "value") and not re.fullmatch(r"block:-?\d+", layer):
+        raise ValueError(f"layer '{layer}' is unknown; choose pooled, value or block:k")
     if "image_features" in corpus.fields:
         if encoder is not None:
             raise ValueError(f"{corpus.name} holds features, not images: pass encoder=None, not {encoder.name}")
+        if layer != "pooled":
+            raise ValueError(f"{corpus.name} holds pooled features; layer '{layer}' needs the images themselves")
         own = corpus.image_features
         return own if not normalize else _unit(own, corpus.name)
     if encoder is None:
         raise ValueError(f"{corpus.name} holds images: pass the encoder that turns them into features")
+    shape, layer = _shape(encoder, layer)
 
     def encode(start, stop):
-        return encoder.encode_images(corpus.image[start:stop], normalize=normalize, precision="float32")
+        if layer == "pooled":
+            return encoder.encode_images(corpus.image[start:stop], normalize=normalize, precision="float32")
+        return _tokens(encoder, corpus.image[start:stop], layer, normalize)
 
     key = {"data": corpus.identity, "split": corpus.split, "layer": layer, "normalize": normalize}
-    return _stored(encoder, key, len(corpus), encode)
+    return _stored(encoder, key, (len(corpus), *shape), encode)
 
 
 def texts(encoder, texts, normalize: bool = True) -> np.ndarray:
@@ -55,12 +69,45 @@ def texts(encoder, texts, normalize: bool = True) -> np.ndarray:
     def encode(start, stop):
         return encoder.encode_texts(texts[start:stop], normalize=normalize, precision="float32")
 
-    return _stored(encoder, key, len(texts), encode, chunk=len(texts))
+    return _stored(encoder, key, (len(texts), encoder.dim), encode, chunk=len(texts))
 
 
-def _stored(encoder, key: dict, rows: int, encode, chunk: int | None = None) -> np.ndarray:
-    chunk = chunk or CHUNK
-    shape = (rows, encoder.dim)
+def _shape(encoder, layer: str) -> tuple[tuple, str]:
+    """Shape of one example's features, and the layer with its block counted from 0."""
+    if layer == "pooled":
+        return (encoder.dim,), layer
+    from lib import forward
+
+    tower = forward.vision(encoder)
+    patches = tower.grid_size[0] * tower.grid_size[1]
+    if layer == "value":
+        return (patches, encoder.dim), layer
+    block = forward.place(int(layer.removeprefix("block:")), len(tower.transformer.resblocks))
+    return (1 + patches, tower.positional_embedding.shape[1]), f"block:{block}"
+
+
+def _tokens(encoder, images, layer: str, normalize: bool) -> np.ndarray:
+    """Features of a layer of tokens for some images, float32 [n, T, D]."""
+    import torch
+
+    from lib import dense, hooks
+
+    parts = []
+    with encoder._evaluating("float32"):
+        for start in range(0, len(images), BATCH):
+            pixels = encoder.pixels(images[start : start + BATCH])
+            if layer == "value":
+                part = dense.value_path(encoder, pixels)
+            else:
+                part = hooks.states(encoder, pixels, int(layer.removeprefix("block:")))
+            part = torch.nn.functional.normalize(part, dim=-1) if normalize else part
+            parts.append(part.float().cpu().numpy())
+    return np.concatenate(parts)
+
+
+def _stored(encoder, key: dict, shape: tuple, encode, chunk: int | None = None) -> np.ndarray:
+    rows = shape[0]
+    chunk = chunk or max(1, min(CHUNK, MEMORY // (4 * math.prod(shape[1:]))))
     if rows == 0:
         return np.zeros(shape, np.float32)
     if not encoder.frozen:
@@ -114,7 +161,7 @@ def _write(folder: Path, key: dict, shape: tuple, chunks) -> None:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise  # else another process was faster, and its entry is as good
     except OSError as error:
-        megabytes = 4 * shape[0] * shape[1] / 2**20
+        megabytes = 4 * math.prod(shape) / 2**20
         raise OSError(
             f"the feature store could not write {megabytes:.1f} MB below {folder.parent} ({error.strerror or error}): "
             "make room there (all of it is safe to delete) or set WORKBOOK_OUT to a folder on another disk"
@@ -124,7 +171,7 @@ def _write(folder: Path, key: dict, shape: tuple, chunks) -> None:
 
 
 def _finite(features: np.ndarray, name: str, start: int) -> np.ndarray:
-    bad = np.flatnonzero(~np.isfinite(features).all(axis=1))
+    bad = np.flatnonzero(~np.isfinite(features).all(axis=tuple(range(1, features.ndim))))
     if len(bad):
         raise ValueError(f"{name}: {len(bad)} feature rows hold NaN or infinite values, first at row {start + bad[0]}")
     return features

@@ -9,6 +9,17 @@ from functools import partial
 
 import numpy as np
 
+from lib.metrics_text import (  # noqa: F401  of generated text
+    Frequencies,
+    bleu4,
+    bleu4_of,
+    bleu4_rows,
+    cider_d,
+    cider_d_each,
+    tuple_f1,
+    tuple_f1_each,
+)
+
 
 def accuracy_each(scores: np.ndarray, labels: np.ndarray, k: int = 1) -> np.ndarray:
     """Whether the true class is among the k best of scores [N, C]; as `recall_at_each` where scores tie. [N]"""
@@ -193,7 +204,8 @@ def _group_means(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
     return np.bincount(index, values) / np.bincount(index)
 
 
-# Metrics that are no mean, as a function of one seed's rows [N, 2] (what the two columns are); for lib.arms.Result.
+# Metrics that are no mean, as a function of one seed's rows, mostly [N, 2] (what the two columns are); for
+# lib.arms.Result.
 STATISTICS = {
     "auroc": lambda rows: auroc(rows[:, 0], rows[:, 1] > 0.5),  # score, positive
     "fpr95": lambda rows: fpr95(rows[:, 0], rows[:, 1] > 0.5),  # score, positive
@@ -204,6 +216,7 @@ STATISTICS = {
     "balanced_accuracy": lambda rows: float(np.mean(_group_means(rows[:, 0], rows[:, 1]))),  # correct, class
     "worst_group": lambda rows: float(np.min(_group_means(rows[:, 0], rows[:, 1]))),  # correct, group
     "harmonic_mean": lambda rows: harmonic_mean(*_halves(rows)),  # correct, 0 base or 1 new
+    "bleu4": bleu4_of,  # rows [N, 10] of bleu4_rows
 }
 
 

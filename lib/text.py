@@ -1,4 +1,4 @@
-"""Prompt templates and the small tokenizer."""
+"""Prompt templates and the small tokenizers."""
 
 OPENAI = (  # the seven templates chosen for ImageNet in the CLIP repository (notebooks/Prompt_Engineering_for_ImageNet)
     "itap of a {}.",
@@ -44,8 +44,7 @@ def build_tokenizer(texts, vocab_size: int = 2560):
     most `vocab_size` ids, fewer where the texts give no more merges: take the number from len(tokenizer). The same
     texts give the same file.
     """
-    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-    from transformers import PreTrainedTokenizerFast
+    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
     if vocab_size < 259:
         raise ValueError(f"vocab_size {vocab_size} is too small: 256 bytes and 3 control tokens need 259")
@@ -59,6 +58,31 @@ def build_tokenizer(texts, vocab_size: int = 2560):
     size = vocab_size - 2
     trainer = trainers.BpeTrainer(vocab_size=size, special_tokens=[PAD], initial_alphabet=alphabet, show_progress=False)
     tokenizer.train_from_iterator(texts, trainer)
+    return _finished(tokenizer)
+
+
+def character_tokenizer():
+    """A tokenizer that spells: every character of ASCII is one token, spaces too, others are their bytes.
+
+    As `build_tokenizer` it writes in lower case, knows any text, and has 0 as pad and the end token as largest of its
+    259 ids. For readers, to whom the letters of a word matter.
+    """
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
+
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE(vocab={PAD: 0} | {byte: 1 + i for i, byte in enumerate(alphabet)}, merges=[]))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([PAD])
+    return _finished(tokenizer)
+
+
+def _finished(tokenizer):
+    """A PreTrainedTokenizerFast with begin and end tokens as the last ids, around every text."""
+    from tokenizers import processors
+    from transformers import PreTrainedTokenizerFast
+
     tokenizer.add_special_tokens([BEGIN, END])
     control = [(token, tokenizer.token_to_id(token)) for token in (BEGIN, END)]
     tokenizer.post_processor = processors.TemplateProcessing(single=f"{BEGIN} $A {END}", special_tokens=control)

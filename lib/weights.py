@@ -16,6 +16,7 @@ from pathlib import Path
 import lib
 
 CONFIG, WEIGHTS = "open_clip_config.json", "open_clip_model.safetensors"
+TOKENIZERS = ("tokenizer.json", "vocab.json", "vocab.txt")  # one of them lies in a folder whose model has a text tower
 PREPROCESS = {  # that of CLIP; the image size comes from the model
     "mean": [0.48145466, 0.4578275, 0.40821073],
     "std": [0.26862954, 0.26130258, 0.27577711],
@@ -33,10 +34,17 @@ def small_config(vocab_size: int, *, size=64, patch=8, width=128, layers=6, text
 
 
 def create(model_cfg: dict, seed: int):
-    """open_clip.CLIP of this config on the CPU, weights drawn from `seed` alone; the global state is untouched."""
+    """open_clip.CLIP of this config on the CPU, weights drawn from `seed` alone; the global state is untouched.
+
+    A config without text_cfg gives a `lib.vision.ImageModel`.
+    """
     import open_clip
     import torch
 
+    if "text_cfg" not in model_cfg:
+        from lib import vision
+
+        return vision.create(model_cfg, seed)
     plain = {"embed_dim", "vision_cfg", "text_cfg", "quick_gelu", "init_logit_scale", "init_logit_bias"}
     odd = set(model_cfg) - plain | {"timm_model_name"} & set(model_cfg["vision_cfg"])
     odd |= {"hf_model_name"} & set(model_cfg["text_cfg"])
@@ -53,21 +61,16 @@ def save(folder, model, model_cfg: dict, preprocess_cfg: dict, tokenizer, *, hal
     """Write an open_clip directory: config, safetensors and tokenizer files; `encoders.load(folder)` reads it.
 
     tokenizer  a PreTrainedTokenizerFast (`text.build_tokenizer`) or the `.tokenizer` of an encoder loaded from a folder
+               (None for a model_cfg without text_cfg)
     half       store floats as float16 (all but the temperature); they are loaded into float32
     The same weights give the same bytes. Raises ValueError where the parts cannot belong together.
     """
     from safetensors.torch import save as serialize
 
-    tokenizer = copy.deepcopy(getattr(tokenizer, "tokenizer", tokenizer))
-    if not hasattr(tokenizer, "backend_tokenizer"):
-        raise ValueError(f"{type(tokenizer).__name__} cannot be saved in a folder: pass a PreTrainedTokenizerFast")
-    model_cfg = copy.deepcopy(model_cfg)
-    text_cfg = model_cfg["text_cfg"]
-    if text_cfg["vocab_size"] != len(tokenizer):
-        raise ValueError(f"text_cfg has vocab_size {text_cfg['vocab_size']}, the tokenizer has {len(tokenizer)} ids")
-    if tokenizer.eos_token_id != len(tokenizer) - 1 and text_cfg.get("pool_type", "argmax") == "argmax":
-        raise ValueError(f"the end token must be the largest id for argmax pooling, not {tokenizer.eos_token_id}")
-    text_cfg["hf_tokenizer_name"] = text_cfg.get("hf_tokenizer_name") or "tokenizer"
+    tokenizer, model_cfg = copy.deepcopy(getattr(tokenizer, "tokenizer", tokenizer)), copy.deepcopy(model_cfg)
+    if "text_cfg" in model_cfg:
+        _check_tokenizer(tokenizer, model_cfg["text_cfg"])
+        model_cfg["text_cfg"]["hf_tokenizer_name"] = model_cfg["text_cfg"].get("hf_tokenizer_name") or "tokenizer"
     if missing := sorted({"mean", "std"} - set(preprocess_cfg)):
         raise ValueError(f"preprocess_cfg lacks {', '.join(missing)}")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
@@ -82,17 +85,32 @@ def save(folder, model, model_cfg: dict, preprocess_cfg: dict, tokenizer, *, hal
     preprocess_cfg = complete(preprocess_cfg, None)
     del preprocess_cfg["size"]  # the model's
     config = {"model_cfg": model_cfg, "preprocess_cfg": preprocess_cfg, "licence": licence}
+    if "text_cfg" in model_cfg:
+        _save_tokenizer(tokenizer, folder)
+    (folder / CONFIG).write_text(json.dumps(config, indent=1) + "\n")
+    temporary = folder / f".{WEIGHTS}.{os.getpid()}"
+    temporary.write_bytes(serialize(tensors))  # safetensors' own save_file makes a file that only its owner can read
+    os.replace(temporary, folder / WEIGHTS)
+    return folder
+
+
+def _check_tokenizer(tokenizer, text_cfg: dict) -> None:
+    """Refuse a tokenizer that cannot be saved or is not that of the text tower."""
+    if not hasattr(tokenizer, "backend_tokenizer"):
+        raise ValueError(f"{type(tokenizer).__name__} cannot be saved in a folder: pass a PreTrainedTokenizerFast")
+    if text_cfg["vocab_size"] != len(tokenizer):
+        raise ValueError(f"text_cfg has vocab_size {text_cfg['vocab_size']}, the tokenizer has {len(tokenizer)} ids")
+    if tokenizer.eos_token_id != len(tokenizer) - 1 and text_cfg.get("pool_type", "argmax") == "argmax":
+        raise ValueError(f"the end token must be the largest id for argmax pooling, not {tokenizer.eos_token_id}")
+
+
+def _save_tokenizer(tokenizer, folder: Path) -> None:
     tokenizer.backend_tokenizer.no_truncation()  # a tokenizer that was used keeps these and would write them
     tokenizer.backend_tokenizer.no_padding()
     tokenizer.save_pretrained(folder)
     settings = json.loads((folder / "tokenizer_config.json").read_text())
     settings = {key: value for key, value in settings.items() if key not in ("is_local", "local_files_only")}
     (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=1, sort_keys=True) + "\n")
-    (folder / CONFIG).write_text(json.dumps(config, indent=1) + "\n")
-    temporary = folder / f".{WEIGHTS}.{os.getpid()}"
-    temporary.write_bytes(serialize(tensors))  # safetensors' own save_file makes a file that only its owner can read
-    os.replace(temporary, folder / WEIGHTS)
-    return folder
 
 
 def complete(preprocess_cfg: dict, size) -> dict:
@@ -110,18 +128,18 @@ def from_folder(folder: Path):
         raise ValueError(f"{folder} holds no {CONFIG}: it is not an open_clip directory (lib.encoders.save writes one)")
     try:
         config = json.loads((folder / CONFIG).read_text())
-        text_cfg = config["model_cfg"]["text_cfg"]
-    except (ValueError, KeyError, TypeError) as error:
+        text_cfg = config["model_cfg"].get("text_cfg")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{folder / CONFIG} cannot be read as an open_clip config: {error!r}; {_fix(folder)}"
         ) from None
     _check_preprocess(config, folder / CONFIG)
-    if not text_cfg.get("hf_tokenizer_name"):
+    if text_cfg is not None and not text_cfg.get("hf_tokenizer_name"):
         raise ValueError(
             f"{folder / CONFIG} has no hf_tokenizer_name in text_cfg: open_clip would silently use CLIP's tokenizer of "
             "49408 ids in place of the folder's own; write any non-empty name there"
         )
-    if not any((folder / name).is_file() for name in ("tokenizer.json", "vocab.json", "vocab.txt")):
+    if text_cfg is not None and not any((folder / name).is_file() for name in TOKENIZERS):
         raise ValueError(f"{folder} holds no tokenizer files (tokenizer.json); {_fix(folder)}")
     files = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("*.bin"))
     if not files:
@@ -130,12 +148,24 @@ def from_folder(folder: Path):
         _check_size(file, folder)
     with _quiet():
         try:
-            model = open_clip.create_model(f"local-dir:{folder}", require_pretrained=True)
+            if text_cfg is None:
+                model = _image_model(config["model_cfg"], folder)
+            else:
+                model = open_clip.create_model(f"local-dir:{folder}", require_pretrained=True)
         except RuntimeError as error:
             reason = " ".join(str(error).split())[:200]
             raise ValueError(f"{folder}: weights do not fit {CONFIG}: {reason}; {_fix(folder)}") from None
-        tokenizer = open_clip.get_tokenizer(f"local-dir:{folder}")
+        tokenizer = None if text_cfg is None else open_clip.get_tokenizer(f"local-dir:{folder}")
     return model, config["model_cfg"], config["preprocess_cfg"], tokenizer, config.get("licence", "not stated")
+
+
+def _image_model(model_cfg: dict, folder: Path):
+    """A model without a text tower, float32, from the safetensors of a folder."""
+    from safetensors.torch import load_file
+
+    model = create(model_cfg, 0)
+    model.load_state_dict({name: tensor.float() for name, tensor in load_file(folder / WEIGHTS).items()})
+    return model
 
 
 def from_tag(architecture: str, tag: str):

@@ -15,6 +15,11 @@ from lib.world import (
     corpora_scenes,
     corpora_sets,
     grammar,
+    grammar_ask,
+    grammar_change,
+    grammar_truth,
+    grammar_video,
+    kb,
     optics,
     pairs,
     presets,
@@ -34,7 +39,8 @@ FIELDS = {
     "objects/identity": SCENE_FIELDS | {"individual"},
     "objects/latent": SCENE_FIELDS | {"latent"},
     "objects/badges": SCENE_FIELDS | {"part_boxes", "part_phrases"},
-    "scenes/long": SCENE_FIELDS | {"group", "by_lang"},
+    **{name: SCENE_FIELDS | {"qa", "hyp"} for name in IMAGES if name.startswith("scenes/")},
+    "scenes/long": SCENE_FIELDS | {"group", "by_lang", "qa", "hyp"},
     **dict.fromkeys(("pairs/minimal", "pairs/change", "pairs/compose"), PAIR_FIELDS),
     "damage": {"image", "label", "mask", "anomalous", "captions", "attrs"},
     "backlit": {"image", "target", "dark", "captions"},
@@ -183,9 +189,8 @@ def test_minimal_pairs_differ_in_one_thing_and_their_texts_say_it(load):
         assert len(ops) == 1 and text != other and first != second
         same = ("background", "light", "camera", "style", "clutter", "noise_seed")
         assert all(getattr(first, field) == getattr(second, field) for field in same)
-        if ops[0] not in ("state", "word"):
-            assert grammar.holds(first, text) and grammar.holds(second, other)
-            assert not grammar.holds(first, other) and not grammar.holds(second, text)
+        assert grammar.holds(first, text) and grammar.holds(second, other)
+        assert not grammar.holds(first, other) and not grammar.holds(second, text)
     assert (corpus.image != corpus.image2).any((1, 2, 3)).all()
 
 
@@ -193,8 +198,9 @@ def test_change_pairs_say_their_changes(load):
     corpus = load("pairs/change", "train")
     assert {op for ops in corpus.ops for op in ops} == set(pairs.CHANGES)
     assert 0.35 < corpus.aligned.mean() < 0.7
-    for text, ops in zip(corpus.text, corpus.ops):
-        assert len(text.split(". ")) == len(ops)
+    assert set(corpus.text2) == {""}
+    for text, ops, first, second in zip(corpus.text, corpus.ops, corpus.spec, corpus.spec2):
+        assert len(text.split(". ")) == len(ops) and grammar_change.tells(first, second, text, ops), text
     quiet = [i for i, ops in enumerate(corpus.ops) if ops == ["none"] and corpus.aligned[i]]
     assert quiet and all((corpus.image[i] == corpus.image2[i]).all() for i in quiet)
 
@@ -273,6 +279,8 @@ def test_long_scenes_come_in_groups_with_one_first_sentence(load):
 
 def test_videos_have_exact_bounds(load):
     corpus = load("videos", "train")
+    orders = {step.split()[0] for steps in corpus.steps for step in steps}
+    assert {"add", "put", "remove", "paint", "move", "turn", "enlarge", "replace"} <= orders
     for i in range(len(corpus)):
         frames, bounds, steps, moment = corpus.frames[i], corpus.bounds[i], corpus.steps[i], corpus.moment[i]
         assert videos.LENGTH[0] <= len(frames) == len(corpus.spec[i]) == len(corpus.transcript[i]) <= videos.LENGTH[1]
@@ -281,8 +289,12 @@ def test_videos_have_exact_bounds(load):
         specs = corpus.spec[i]
         for start in bounds[1:-1]:
             assert specs[start].objects != specs[start - 1].objects
-        inside = {corpus.transcript[i][k] for k in range(*moment)}
-        assert inside <= {*steps, *videos.FILLERS}
+        for step, start, end in zip(steps, bounds, bounds[1:]):
+            assert grammar_change.tells(specs[start - 1], specs[end - 1], step), step
+            spoken = set(corpus.transcript[i][start:end]) - set(grammar_video.FILLERS)
+            assert all(said.endswith(step) for said in spoken)
+        around = {*range(len(frames))} - {*range(*moment)} - {*range(*corpus.moment2[i])}
+        assert {corpus.transcript[i][k] for k in around} <= set(grammar_video.FILLERS)
     assert (load("videos", "distractors").moment == -1).all()
     assert len({tuple(length) for length in corpus.moment.tolist()}) > 10
 
@@ -298,9 +310,41 @@ def test_set_pairs_differ_in_their_factor(load):
 def test_alt_texts_are_noisy(load):
     corpus = load("scenes/web", "pool")
     assert [kinds[0] for kinds in corpus.kinds] == ["alt"] * len(corpus)
-    named = [spec.objects[0].name in texts[0] for spec, texts in zip(corpus.spec, corpus.captions)]
-    assert 0.25 < np.mean(named) < 0.5
+    named = [{item[1] for item in grammar.parse(texts[0]).tuples if item[0] == "object"} for texts in corpus.captions]
+    own = [bool(names & {thing.name for thing in spec.objects}) for names, spec in zip(named, corpus.spec)]
+    assert 0.28 < np.mean(own) < 0.42 and 0.02 < np.mean([bool(n) for n in named]) - np.mean(own) < 0.1  # junk, wrong
     assert corpus.take([5, 3]).image.shape == (2, 64, 64, 3)  # drawn when it is asked for
+
+
+def test_questions_and_hypotheses_are_of_the_scene_and_tell_nothing_alone(load):
+    corpus = load("scenes/crowd", "test")
+    few = corpus.take(slice(40, 60))
+    assert few.qa == corpus.qa[40:60] and few.hyp == corpus.hyp[40:60]  # whatever else is loaded
+    answers, labels = Counter(), Counter()
+    for spec, questions, hypotheses in zip(corpus.spec, corpus.qa, corpus.hyp):
+        assert len(questions) > 1 and len(hypotheses) > 1
+        for one in questions:
+            assert grammar_ask.answer(spec, one.question) == one.answer
+            answers[one.answer] += one.kind == "yes_no"
+        for one in hypotheses:
+            assert grammar.holds(spec, one.text) == (one.label == "entail")
+            labels[one.label] += 1
+    assert 0.4 < answers["yes"] / (answers["yes"] + answers["no"]) < 0.6
+    assert 0.4 < labels["entail"] / labels.total() < 0.6
+
+
+def test_badges_are_captioned_by_their_parts_and_seldom_by_name(load):
+    corpus = load("objects/badges", "train")
+    column = corpus.kinds[0].index("short")
+    said = [texts[column] for texts in corpus.captions]
+    rows = [badges.rows()[spec.objects[0].name] for spec in corpus.spec]
+    named = [row["word"] in text.split() for row, text in zip(rows, said)]
+    told = np.array([float(row["captioned"]) > 0 for row in rows])
+    assert 0.05 < np.mean(np.array(named)[told]) < 0.16 and not np.array(named)[~told].any()
+    parts = [{item[2] for item in grammar.parse(text).tuples if item[0] == "attribute"} for text in said]
+    for have, spec in zip(parts, corpus.spec):
+        assert {one for one in have if one in kb.part_phrases()} <= set(grammar_truth.parts(spec.objects[0]).values())
+    assert np.mean([bool(have & kb.part_phrases()) for have in parts]) > 0.4
 
 
 def test_captions_of_tests_copy_no_seen_frame(load):

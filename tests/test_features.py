@@ -169,5 +169,53 @@ class TestSources:
             features.images(None, corpus())
 
     def test_other_layers_are_named(self, tiny_encoder):
-        with pytest.raises(ValueError, match="layer 'block:3' is not stored"):
+        for layer in ("block", "block:x", "values", "pooled "):
+            with pytest.raises(ValueError, match=f"layer '{layer}' is unknown; choose pooled, value or block:k"):
+                features.images(tiny_encoder, corpus(), layer=layer)
+        with pytest.raises(ValueError, match="block 3 does not exist: there are 2"):
             features.images(tiny_encoder, corpus(), layer="block:3")
+        with pytest.raises(ValueError, match="holds pooled features; layer 'value' needs the images"):
+            features.images(None, self.own(np.ones((1, 2), np.float32)), layer="value")
+
+
+class TestTokens:
+    @pytest.mark.parametrize("layer", ["block:0", "block:1", "value"])
+    def test_layers_of_tokens_are_those_of_hooks_and_dense(self, workspace, tiny_encoder, layer, monkeypatch):
+        from lib import dense, hooks
+
+        pixels = tiny_encoder.pixels(corpus().image)
+        with torch.no_grad():
+            wanted = dense.value_path(tiny_encoder, pixels) if layer == "value" else None
+            wanted = hooks.states(tiny_encoder, pixels, int(layer[6:])) if wanted is None else wanted
+        found = features.images(tiny_encoder, corpus(), layer)
+        assert found.shape == ((5, 4, 32) if layer == "value" else (5, 5, 32)) and isinstance(found, np.memmap)
+        assert np.abs(found - wanted.numpy()).max() < 1e-5
+        unit = features.images(tiny_encoder, corpus(), layer, normalize=True)
+        assert np.abs(np.linalg.norm(unit, axis=-1) - 1).max() < 1e-5 and len(entries(workspace)) == 2
+        monkeypatch.setattr(tiny_encoder, "pixels", None)  # nothing is encoded again
+        assert np.array_equal(features.images(tiny_encoder, corpus(), layer), found)
+
+    def test_blocks_may_count_from_the_end(self, workspace, tiny_encoder):
+        last = features.images(tiny_encoder, corpus(), "block:-1")
+        assert np.array_equal(features.images(tiny_encoder, corpus(), "block:1"), last) and len(entries(workspace)) == 1
+        tower = tiny_encoder.model.visual
+        pooled = (tower.ln_post(torch.tensor(last[:, 0])) @ tower.proj).numpy()
+        assert np.abs(pooled - tiny_encoder.encode_images(corpus().image, normalize=False)).max() < 1e-5
+
+    def test_chunks_and_batches_do_not_matter(self, workspace, tiny_encoder, monkeypatch):
+        whole = np.array(features.images(tiny_encoder, corpus(), "value"))
+        (workspace / ".cache").rename(workspace / "away")
+        monkeypatch.setattr(features, "MEMORY", 2 * 4 * 4 * 32)  # two examples
+        monkeypatch.setattr(features, "BATCH", 1)
+        assert np.abs(features.images(tiny_encoder, corpus(), "value") - whole).max() < 1e-5
+
+    def test_tokens_that_are_not_finite_are_refused(self, workspace, tiny_encoder):
+        with torch.no_grad():
+            tiny_encoder.model.visual.class_embedding[0] = torch.nan
+        with pytest.raises(ValueError, match="5 feature rows hold NaN"):
+            features.images(tiny_encoder, corpus(), "block:0")
+        assert entries(workspace) == []
+
+    def test_trainable_encoder_leaves_nothing_behind(self, workspace, tiny_encoder):
+        rows = features.images(tiny_encoder.copy(), corpus(), "value")
+        assert rows.shape == (5, 4, 32) and not (workspace / ".cache").exists()

@@ -64,7 +64,7 @@ def test_a_word_changes_its_mask_and_nothing_else(plate):
 def test_words_are_squeezed_into_the_picture_and_may_be_larger():
     small, large = (np.full((64, 64, 3), 120, np.int32) for _ in range(2))
     box, _ = lettering.draw(small, Word("stop"))
-    bigger, _ = lettering.draw(large, Word("stop"), height=14)
+    bigger, _ = lettering.draw(large, Word("stop", height=14.0))
     assert (bigger - box)[3] > 0 and (bigger[3] - bigger[1]) > 1.5 * (box[3] - box[1])
     wide, _ = lettering.draw(small, Word("incomprehensible", 0.9, 0.1))
     assert wide[0] >= 0 and wide[2] <= 1 and wide[2] - wide[0] > 0.85

@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import sys
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,13 +17,13 @@ import numpy as np
 
 import lib
 from lib.world import corpora_scenes, corpora_sets, corpora_texts, latent, overhead, pairs, store, videos, writing
+from lib.world.corpora_scenes import SEED, generators
 from lib.world.presets import preset
 from lib.world.render import FILLS, STYLES, render
 from lib.world.spec import Spec
 from lib.world.textures import BACKGROUNDS, colours
 
 VERSION = 1  # of the world; a change that alters released bytes raises it and is listed in results/
-SEED = 0
 SIZE_WORDS = ("small", "medium", "large")
 
 
@@ -69,15 +68,6 @@ SIZES = {
     "videos": _counts("train=20 val=4 test=8 distractors=10", "train=150 val=16 test=40 distractors=60"),
     **{name: writing.SIZES[key] | {"per class": []} for name, key in corpora_sets.WRITING.items()},
 }  # fmt: skip
-
-
-def generators(name: str, split: str, index: int, seed: int = SEED) -> tuple[np.random.Generator, np.random.Generator]:
-    """The generators of an example: of its picture, of its texts."""
-    key = [zlib.crc32(name.encode()), zlib.crc32(split.encode()), seed, index]
-    picture = np.random.Generator(np.random.PCG64(np.random.SeedSequence(key)))
-    if name == "scenes/long":  # scenes of a group share their first sentence
-        key[-1] = index // corpora_scenes.GROUP
-    return picture, np.random.Generator(np.random.PCG64(np.random.SeedSequence([*key, 1])))
 
 
 def example(name: str, split: str, index: int, seed: int = SEED) -> tuple[Spec, np.random.Generator]:
@@ -150,7 +140,7 @@ def row(name: str, split: str, index: int, seed: int = SEED) -> dict:
     picture, texts = generators(name, split, index, seed)
     corpus, _, part = name.partition("/")
     if corpus == "pairs":
-        return pairs.row(part, split, index, picture)
+        return pairs.row(part, split, index, picture, texts)
     if corpus == "videos":
         return videos.row(split, index, picture, texts)
     if corpus not in ("scenes", "objects"):

@@ -17,6 +17,7 @@ from lib.world.presets import TEXTURES, base_classes, natural_colour, preset, ro
 from lib.world.presets_table import FREE_CLASSES, NATURAL_CLASSES, TEXTURE_CLASSES, UNSEEN_COLOURS, UNSEEN_GROUNDS
 from lib.world.spec import Background, Corruption, Light, Object, Spec
 
+SEED = 0
 IMAGES_PER_IDENTITY, GROUP = 24, 4
 NATURAL_SETS = ("one", "two", "typical", "recoloured", "free", "mixed")  # the last four are split "probe"
 OOD_SETS = ("id", "near", "far", "texture")
@@ -37,6 +38,15 @@ class Drawn(NamedTuple):
 def domains(name: str) -> tuple[str, ...]:
     """Names of the domains of a corpus: its special sets, else its styles."""
     return DOMAINS.get(name, tuple(preset(name).styles))
+
+
+def generators(name: str, split: str, index: int, seed: int = SEED) -> tuple[np.random.Generator, np.random.Generator]:
+    """The generators of an example: of its picture, of its texts."""
+    key = [zlib.crc32(name.encode()), zlib.crc32(split.encode()), seed, index]
+    picture = np.random.Generator(np.random.PCG64(np.random.SeedSequence(key)))
+    if name == "scenes/long":  # scenes of a group share their first sentence
+        key[-1] = index // GROUP
+    return picture, np.random.Generator(np.random.PCG64(np.random.SeedSequence([*key, 1])))
 
 
 def draw(name: str, split: str, index: int, rng: np.random.Generator) -> Drawn:

@@ -95,7 +95,7 @@ def _two_values(factor: str, rng) -> list:
     values = {"class": _CLASSES, "colour": tuple(c for c in colours() if c not in ("white", "grey", "brown")),
               "fill": ("plain", "striped", "dotted", "checked"), "size": ("small", "large"), "position": tuple(_PLACES),
               "count": (2, 3), "light": ("dark", "bright", ""), "background": tuple(MATERIALS),
-              "word": ("stop", "open", "sale", "new", "")}[factor]  # fmt: skip
+              "word": ("stop", "open", "sale", "free", "")}[factor]  # fmt: skip
     pair = [values[k] for k in rng.permutation(len(values))[:2]]
     return pair if pair[0] != "" else pair[::-1]
 

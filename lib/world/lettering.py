@@ -146,15 +146,15 @@ def _colour(name: str) -> np.ndarray:
     return np.array(INK, np.int32) if name == "black" else palette(name)
 
 
-def draw(image: np.ndarray, word: Word, height: float = 8.0) -> tuple[np.ndarray, np.ndarray]:
+def draw(image: np.ndarray, word: Word) -> tuple[np.ndarray, np.ndarray]:
     """Print a word into `image`, int32 [64, 64, 3], in place, tilted by up to 6 degrees and moved inside the picture.
 
-    `height` is that of a "d" in px; longer words are squeezed to 60 px. -> box f32 [4], xyxy in [0, 1], and
+    Words that would get longer than 60 px are squeezed. -> box f32 [4], xyxy in [0, 1], and
     mask bool [64, 64] of the plate (without a plate: of the letters and the halo that sets them off).
     """
     jitter = optics.generator(word.noise).integers(0, 1 << 16, 8).tolist()
     line = strip(word.text, rows_by_name()[SCENE_FACE])
-    texels = ASCENT / height  # per px, upright
+    texels = ASCENT / word.height  # per px, upright
     width = min(line.shape[1] * 0.92 / texels, 57.0)
     half_x, half_y = width / 2 + 1.5, (ASCENT + 12) / texels / 2 + 1.2
     turn = math.radians(12 * jitter[0] / 65536 - 6)

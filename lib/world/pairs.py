@@ -5,10 +5,9 @@ Everything is an edit of one scene, so what differs is known exactly.
 
 from dataclasses import replace
 
-from lib.world import damage, grammar_truth, kb
-from lib.world.corpora_texts import phrase
+from lib.world import damage, grammar_pairs, grammar_truth
 from lib.world.edit import Op, edit, free_place
-from lib.world.grammar_say import words
+from lib.world.grammar_change_say import change_text
 from lib.world.presets import role, sample, solid_classes
 from lib.world.presets_table import CROWD_CLASSES
 from lib.world.render import render
@@ -18,20 +17,29 @@ from lib.world.textures import colours
 PATTERNS = ("turn", "count", "recolour", "move", "add", "state", "word", "resize", "refill")
 CHANGES = ("add", "remove", "replace", "recolour", "resize", "move", "count", "word", "light", "viewpoint", "none")
 FOILS = ("subject", "object", "relation", "attribute")
-LEXICON = ("stop", "open", "sale", "exit", "new", "road")
+LEXICON = ("stop", "open", "sale", "exit", "free", "taxi")  # words that base captions quote
 _PLACES = {"top left": (0.2, 0.2), "top right": (0.8, 0.2), "bottom left": (0.2, 0.8), "bottom right": (0.8, 0.8)}
 _BASE = {"styles": {"sticker": 0.8, "photo": 0.2}, "same_class": 0.0, "turn": 0.0, "mirrored": 0.0, "light": 0.0,
          "held_out_pairs": True}  # fmt: skip
 
 
-def row(preset: str, split: str, index: int, rng) -> dict:
-    """A pair: image, image2, spec, spec2, text, text2, ops, aligned, neg_type."""
-    before, after, ops, texts, aligned, foil = {"minimal": minimal, "change": change, "compose": compose}[preset](
-        index, rng
-    )
+def row(preset: str, split: str, index: int, rng, texts) -> dict:
+    """A pair: image, image2, spec, spec2, text, text2, ops, aligned, neg_type.
+
+    minimal  `text` and `text2` are each true of their own picture and false of the other
+    change   `text` says what has changed; `text2` is empty
+    compose  as minimal, on two objects and how they stand; `neg_type` says what was exchanged
+    """
+    before, after, ops, aligned, foil = {"minimal": minimal, "change": change, "compose": compose}[preset](index, rng)
+    if preset == "minimal":
+        said = [one.text for one in grammar_pairs.statements(before, after, texts, ops)]
+    elif preset == "change":
+        said = [change_text(before, after, texts, ops).text, ""]
+    else:
+        said = [grammar_pairs.compose(spec, texts, (0, 1)).text for spec in (before, after)]
     first, second = render(before), render(after)
     return {"image": first.image, "image2": second.image, "spec": before, "spec2": after,
-            "text": texts[0], "text2": texts[1], "ops": ops, "aligned": aligned, "neg_type": foil}  # fmt: skip
+            "text": said[0], "text2": said[1], "ops": ops, "aligned": aligned, "neg_type": foil}  # fmt: skip
 
 
 def _one(options, rng):
@@ -46,7 +54,7 @@ def _other(options, value, rng):
 
 
 def minimal(index: int, rng) -> tuple:
-    """Two scenes with exactly one change; each text is true of its own picture and false of the other."""
+    """Two scenes with exactly one change: (before, after, ops, aligned, "")."""
     pattern = PATTERNS[index % len(PATTERNS)]
     names = tuple(n for n in role("A") if n in solid_classes()) if pattern == "state" else solid_classes()
     radius = (15.0, 22.0) if pattern == "state" else (9.0, 10.0) if pattern == "count" else (12.0, 20.0)
@@ -81,37 +89,12 @@ def minimal(index: int, rng) -> tuple:
     after = edit(before, op)
     if rng.random() < 0.5 and pattern not in ("state", "word"):
         before, after = after, before
-    return before, after, [pattern], (statement(before, pattern), statement(after, pattern)), True, ""
+    return before, after, [pattern], True, ""
 
 
-def statement(spec: Spec, pattern: str) -> str:
-    """What a minimal pair of a pattern says of one of its scenes."""
-    noun = kb.classes()[spec.objects[0].name].phrase
-    thing = spec.objects[0]
-    if pattern == "count":
-        number = len(spec.objects)
-        several = f"there are {kb.NUMBERS[number]} {kb.plural(thing.name)}"
-        return several if number > 1 else f"there is one {noun}"
-    if pattern == "add":
-        number = len(spec.objects)
-        return f"there {'is' if number == 1 else 'are'} {kb.NUMBERS[number]} object{'s' * (number > 1)}"
-    if pattern == "word":
-        return f'a sign says "{spec.words[0].text}"'
-    if pattern == "state":
-        return f"the {noun} is {thing.state}"
-    value = {"turn": grammar_truth.turn, "move": grammar_truth.position, "resize": grammar_truth.size,
-             "recolour": lambda o: o.colour, "refill": lambda o: o.fill}[pattern](thing)  # fmt: skip
-    factor = {"turn": "turn", "move": "position", "resize": "size", "recolour": "colour", "refill": "fill"}[pattern]
-    return f"the {noun} is {words(factor, value)[0]}"
-
-
-def _bare(place: str) -> str:
-    """A place without preposition: "the top left"."""
-    return place.split(" ", 1)[1]
-
-
-def _newcomer(spec: Spec, rng):
-    taken = {thing.name for thing in spec.objects}
+def _newcomer(spec: Spec, rng, gone: set = frozenset()):
+    """A small object of a class that the scene does not show, nor has lost."""
+    taken = gone | {thing.name for thing in spec.objects}
     names = tuple(name for name in CROWD_CLASSES if name not in taken)
     fresh = sample("scenes/base", rng, **_BASE, classes=names, num_objects={1: 1.0}, radius=(8.5, 10.0)).objects[0]
     x, y = free_place(spec, fresh.radius)
@@ -122,7 +105,7 @@ def _newcomer(spec: Spec, rng):
 
 
 def change(index: int, rng) -> tuple:
-    """One or two changes with their text, half of them under a jittered view and light (`aligned` False)."""
+    """One or two changes, half of the pairs under a jittered view and light (`aligned` False)."""
     before = sample("scenes/base", rng, **_BASE, classes=CROWD_CLASSES, num_objects={2: 0.4, 3: 0.4, 4: 0.2},
                     spread=26.0)  # fmt: skip
     if index % 4 == 0:
@@ -131,19 +114,17 @@ def change(index: int, rng) -> tuple:
     chosen = (
         [first] if first in ("none", "viewpoint") or rng.random() < 0.6 else [first, _other(CHANGES[:9], first, rng)]
     )
-    after, said, done, touched = before, [], [], set()
+    after, touched = before, set()
     for kind in chosen:
-        op, text, name = _change(kind, after, touched, rng)
+        op, name = _change(kind, after, touched, rng)
         after = edit(after, op)
         touched.add(name)
-        said.append(text)
-        done.append(kind)
     aligned = first == "viewpoint" or rng.random() < 0.5
     if not aligned:
         gain = round(rng.uniform(0.85, 1.15), 2)
         light = replace(after.light, gain=round(after.light.gain * gain, 2))
         after = after.replace(camera=_shifted(rng, 2, 4), light=light)
-    return before, after, done, (". ".join(said), ""), aligned, ""
+    return before, after, chosen, aligned, ""
 
 
 def _shifted(rng, low: float, high: float) -> Camera:
@@ -151,55 +132,39 @@ def _shifted(rng, low: float, high: float) -> Camera:
     return Camera(dx, dy, round(rng.uniform(0.94, 1.06), 3))
 
 
-def _change(kind: str, spec: Spec, touched: set, rng) -> tuple[Op, str, str]:
-    """An op of a kind, its sentence, and the name of the class it is about."""
+def _change(kind: str, spec: Spec, touched: set, rng) -> tuple[Op, str]:
+    """An op of a kind and the name of the class it is about."""
     free = [i for i, thing in enumerate(spec.objects) if thing.name not in touched] or [0]
     k = _one(free, rng)
     thing = spec.objects[k]
-    noun, name = kb.classes()[thing.name].phrase, thing.name
-    place = words("position", grammar_truth.position(thing))[0]
+    name = thing.name
     if kind == "add":
-        fresh = _newcomer(spec, rng)
-        place = words("position", grammar_truth.position(fresh))[0]
-        return Op("add", None, fresh), f"a {phrase(fresh)} appears {place}", fresh.name
+        fresh = _newcomer(spec, rng, touched)
+        return Op("add", None, fresh), fresh.name
     if kind == "remove":
-        return Op("remove", k), f"the {phrase(thing)} {place} disappears", name
+        return Op("remove", k), name
     if kind == "replace":
-        taken = {other.name for other in spec.objects}
+        taken = touched | {other.name for other in spec.objects}
         fresh = _one([other for other in CROWD_CLASSES if other not in taken], rng)
-        return Op("replace", k, fresh), f"the {noun} {place} is replaced by a {kb.classes()[fresh].phrase}", fresh
+        return Op("replace", k, fresh), fresh
     if kind == "recolour":
-        colour = _other(tuple(colours()), thing.colour, rng)
-        return Op("recolour", k, colour), f"the {noun} changes from {thing.colour} to {colour}", name
+        return Op("recolour", k, _other(tuple(colours()), thing.colour, rng)), name
     if kind == "resize":
-        grows = thing.radius < 12.5
-        return Op("resize", k, 17.0 if grows else 8.0), f"the {noun} {'grows' if grows else 'shrinks'}", name
+        return Op("resize", k, 17.0 if thing.radius < 12.5 else 8.0), name
     if kind == "move":
-        target = _other(tuple(_PLACES), grammar_truth.position(thing), rng)
-        text = f"the {noun} moves from {_bare(place)} to {_bare(words('position', target)[0])}"
-        return Op("move", k, _PLACES[target]), text, name
+        return Op("move", k, _PLACES[_other(tuple(_PLACES), grammar_truth.position(thing), rng)]), name
     if kind == "count":
-        same = grammar_truth.count(spec.objects, name)
-        number = same + int(rng.integers(1, 3))
-        many = kb.plural(name)
-        return (
-            Op("count", k, number),
-            f"the number of {many} changes from {kb.NUMBERS[same]} to {kb.NUMBERS[number]}",
-            name,
-        )
+        return Op("count", k, grammar_truth.count(spec.objects, name) + int(rng.integers(1, 3))), name
     if kind == "word":
         if spec.words:
-            new = _other(LEXICON, spec.words[0].text, rng)
-            return Op("word", 0, new), f'the sign changes from "{spec.words[0].text}" to "{new}"', "word"
-        new = Word(_one(LEXICON, rng), 0.5, 0.12, noise=spec.noise_seed)
-        return Op("word", None, new), f'a sign saying "{new.text}" appears', "word"
+            return Op("word", 0, _other(LEXICON, spec.words[0].text, rng)), "word"
+        return Op("word", None, Word(_one(LEXICON, rng), 0.5, 0.12, noise=spec.noise_seed)), "word"
     if kind == "light":
         word = _one(("dark", "dim", "bright"), rng)
-        light = Light({"dark": 0.4, "dim": 0.62, "bright": 1.5}[word], word=word)
-        return Op("light", None, light), f"the light becomes {word}", "light"
+        return Op("light", None, Light({"dark": 0.4, "dim": 0.62, "bright": 1.5}[word], word=word)), "light"
     if kind == "viewpoint":
-        return Op("viewpoint", None, _shifted(rng, 2, 6)), "the view shifts", "view"
-    return Op("none"), "no change", ""
+        return Op("viewpoint", None, _shifted(rng, 2, 6)), "view"
+    return Op("none"), ""
 
 
 # ---- compositional foils: comclip
@@ -226,13 +191,4 @@ def compose(index: int, rng) -> tuple:
     before = spec.replace(objects=tuple(things))
     names = [name for name in CROWD_CLASSES if name not in {o.name for o in things}]
     op = Op(f"swap {foil}", (0, 1), _one(names, rng) if foil in ("subject", "object") else None)
-    after = edit(before, op)
-    return before, after, [op.kind], (sentence(before), sentence(after)), True, foil
-
-
-def sentence(spec: Spec) -> str:
-    """The first two objects of a scene, their colours, and how the first stands to the second."""
-    a, b = spec.objects[:2]
-    relation = words("relation", grammar_truth.relations(a, b)[0])[0]
-    first, second = (f"{o.colour} {kb.classes()[o.name].phrase}" for o in (a, b))
-    return f"{kb.article(first)} {first} {relation} {kb.article(second)} {second}"
+    return before, edit(before, op), [op.kind], True, foil

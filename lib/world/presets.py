@@ -85,7 +85,7 @@ def _extras(spec: Spec, rules: Preset, draw: Draws) -> Spec:
         spec = _damaged(spec, rules, draw)
     if rules.words:
         rows = [row["word"] for row in lettering.lexicon()]
-        spec = spec.replace(words=tuple(_word(draw.choose(rows), draw) for _ in range(draw.choose(rules.words))))
+        spec = spec.replace(words=tuple(_word(draw.choose(rows), rules, draw) for _ in range(draw.choose(rules.words))))
     if rules.clutter[1]:
         low, high = rules.clutter
         spec = spec.replace(clutter=low + int(draw() * (high - low + 1)))
@@ -110,11 +110,11 @@ def _damaged(spec: Spec, rules: Preset, draw: Draws) -> Spec:
     return spec.replace(objects=things, damage=(hurt,))
 
 
-def _word(text: str, draw: Draws) -> Word:
+def _word(text: str, rules: Preset, draw: Draws) -> Word:
     plate = draw.choose(("white", "yellow", "grey", "blue", "red"))
     inks = [ink for ink in ("black", "red", "blue", "white", "green") if lettering.readable(ink, plate)]
     x, y = round(draw.between(0.25, 0.75), 3), round(draw.between(0.1, 0.9), 3)
-    return Word(text, x, y, draw.choose(inks), plate, draw.seed())
+    return Word(text, x, y, draw.choose(inks), plate, draw.seed(), rules.letters)
 
 
 def _names(rules: Preset, draw: Draws, count: int, same: bool) -> list[str]:

@@ -77,8 +77,9 @@ class Preset:
     zipf: float = 0.0  # exponent of class frequencies, in the order of `classes`
     usual: dict = field(default_factory=dict)  # factor -> probability of the class's usual value (`usual_value`)
     badges: float = 0.0  # scenes whose first object is a badge
-    damage: float = 0.0  # scenes with damage on the first object of role A, and as many that are said to be flawless
+    damage: float = 0.0  # of scenes with an object of role A: the first is damaged, of as many said to be flawless
     words: dict = field(default_factory=dict)  # number of written words -> weight
+    letters: float = 8.0  # px: height of their letters
     clutter: tuple = (0, 0)  # number of uncaptioned things
     corruption: float = 0.0  # scenes that are blurred or noisy, at a strength in [0, 0.6]
 
@@ -105,7 +106,7 @@ _ONE = {"num_objects": {1: 1.0}, "same_class": 0.0}
 
 PRESETS = {
     "scenes/base": Preset(),
-    "scenes/full": Preset(badges=0.1, damage=0.06, words={0: 0.85, 1: 0.11, 2: 0.04}),
+    "scenes/full": Preset(badges=0.1, damage=0.14, words={0: 0.85, 1: 0.11, 2: 0.04}),
     "scenes/crowd": Preset(
         classes=CROWD_CLASSES, num_objects={3: 0.2, 4: 0.25, 5: 0.2, 6: 0.15, 7: 0.1, 8: 0.1}, same_class=0.0,
         backgrounds=BUSY_GROUNDS, spread=30.0, turn=0.0, held_out_pairs=True,

@@ -76,6 +76,7 @@ class Word:
     colour: str = "black"  # of the letters: a colour name or "black"
     plate: str = "white"  # colour of the plate, "" for none
     noise: int = 0  # seed of tilt and ink noise
+    height: float = 8.0  # of a "d", px
 
 
 @dataclass(frozen=True)
