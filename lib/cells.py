@@ -7,6 +7,7 @@ import ast
 import copy
 import re
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 # nbformat checks notebooks with jsonschema, which loads this grammar (1.7 s) for formats that no notebook has
@@ -79,17 +80,16 @@ def execute(notebook: nbformat.NotebookNode, saved: Path, live: bool = True) -> 
     from nbclient.exceptions import DeadKernelError
 
     try:
-        papermill.execute_notebook(
-            notebook,
-            saved,
-            kernel_name="python3",
-            progress_bar=False,
-            stdout_file=sys.stdout if live else None,
-            stderr_file=sys.stderr if live else None,
-            extra_arguments=["--log-level=CRITICAL"],  # ipykernel 7 warns at each start
-        )
-    except papermill.PapermillExecutionError:
-        pass
+        with suppress(papermill.PapermillExecutionError):  # the saved file holds the error: see `failure`
+            papermill.execute_notebook(
+                notebook,
+                saved,
+                kernel_name="python3",
+                progress_bar=False,
+                stdout_file=sys.stdout if live else None,
+                stderr_file=sys.stderr if live else None,
+                extra_arguments=["--log-level=CRITICAL"],  # ipykernel 7 warns at each start
+            )
     except DeadKernelError:
         executed = nbformat.read(saved, as_version=4)
         started = [cell for cell in executed.cells if cell.metadata.get("papermill", {}).get("start_time")]

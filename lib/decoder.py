@@ -212,7 +212,7 @@ class PrefixDecoder(nn.Module):
 
     def beam(self, vectors: Tensor, most: int = 32, beams: int = 5) -> Tensor:
         """The most probable text (sum of log-probabilities) that beam search finds, as `greedy`."""
-        return self._generate(vectors, most, num_beams=beams, length_penalty=0.0)
+        return self._generate(vectors, most, num_beams=beams, length_penalty=0.0, early_stopping="never")
 
     def sample(self, vectors: Tensor, seed: int, most: int = 32, temperature: float = 1.0, copies: int = 1) -> Tensor:
         """Texts drawn token by token, `copies` in a row for each vector: [N * copies, T], as `greedy`."""

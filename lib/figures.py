@@ -204,9 +204,9 @@ def grid(images, titles=None, *, columns: int = 8, colours=None, width: float = 
         raise ValueError("a grid needs at least one image")
     style()
     columns = min(columns, len(images))
-    rows, side = -(-len(images) // columns), width / columns
+    rows, height = -(-len(images) // columns), width / columns * np.shape(images[0])[0] / np.shape(images[0])[1]
     lines = max(str(title).count("\n") + 1 for title in titles) if titles is not None else 0
-    fig, axes = plt.subplots(rows, columns, figsize=(width, rows * (side + 0.13 * lines)), squeeze=False)
+    fig, axes = plt.subplots(rows, columns, figsize=(width, rows * (height + 0.13 * lines)), squeeze=False)
     fig.get_layout_engine().set(w_pad=0.015, h_pad=0.015)
     for i, ax in enumerate(axes.flat):
         ax.set_axis_off()

@@ -32,7 +32,7 @@ def test_states_in_frames(anovl):
     assert len(set(normal)) == len(set(abnormal)) == 462
     assert "a cropped industrial photo of the flawless bottle" in normal
     assert "an industrial photo of a bottle with defect" in abnormal
-    assert "the" not in abnormal[0].split()[0] and not any(said.endswith(".") for said in normal + abnormal)
+    assert not any(said.endswith(".") for said in normal + abnormal)
     assert any("manufacturing image" in said for said in normal)
     assert "a surface picture of the large wood without damage" in anovl.sentences("wood", "paper")[0]
     assert len(anovl.sentence_frames("paper", "urn")) == 66 and len(anovl.sentence_frames("mini", "urn")) == 12
@@ -230,8 +230,8 @@ def test_pictures_side_by_side_are_fitted_one_by_one(anovl):
 
 
 def test_each_term_pulls_its_way(anovl):
-    f, T, E = features(patches=64)
-    many = {"steps": 60, "rate": 1e-2}
+    f, T, E = features(patches=32)
+    many = {"steps": 15, "rate": 3e-2}
 
     def after(weights, std=0.5):
         return anovl.adapt(f, T, E, std, 3, weights=weights, **many)
@@ -292,7 +292,7 @@ def test_pixel_auroc_is_the_mean_over_kinds_of_pooled_pixels(anovl):
         assert rows.shape == (8, 4 + 4)
         assert anovl.pixel_auroc(rows) == pytest.approx(reference(range(8), area), abs=1e-9)
         for seed in range(5):
-            draw = np.random.default_rng(seed).integers(8, size=8)
+            draw = np.append(np.random.default_rng(seed).integers(8, size=8), [0, 2])  # a defect of each kind at least
             assert anovl.pixel_auroc(rows[draw]) == pytest.approx(reference(draw, area), abs=1e-9)
     assert anovl.pixel_auroc(anovl.pixel_rows(masks.astype(float), masks, groups)) == 1
     assert anovl.pixel_auroc(anovl.pixel_rows(np.zeros(masks.shape), masks, groups)) == 0.5

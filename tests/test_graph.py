@@ -28,7 +28,8 @@ GROUPS = {
 NOTEBOOKS = run.notebooks()
 BASE = {slug for slug, path in NOTEBOOKS.items() if path.parent.name == "base"}
 IN_GROUPS = {slug for slug, path in NOTEBOOKS.items() if path.parent.parent.name == "notebooks"} - BASE
-WITH_VALUES = sorted(BASE | IN_GROUPS)
+TOP = {slug for slug, path in NOTEBOOKS.items() if path.parent.name == "notebooks" and slug in STAGES}
+WITH_VALUES = sorted(BASE | IN_GROUPS | TOP)
 CORPORA = set(STAGES["data"]["foreach"].values())
 LIMIT = 500_000  # bytes of an executed notebook, and of the figures of one
 
@@ -43,6 +44,8 @@ def dependencies(slug: str) -> set[str]:
     """Paths that the stage of a notebook depends on."""
     if slug in BASE:
         return set(STAGES[f"base-{slug}"]["deps"])
+    if slug in TOP:
+        return set(STAGES[slug]["deps"])
     stage = next(stage for stage in GROUPS.values() if slug in stage["foreach"])
     return {fill(path, slug, stage["foreach"][slug]) for path in stage["do"]["deps"]}
 
@@ -109,6 +112,16 @@ def test_stages_of_papers_take_the_parameters_of_their_own():
         outs = [path for out in stage["do"]["outs"] for path in out]
         folder = "results/${profile}/${key}"
         assert outs == [f"{folder}/{file}" for file in (*run.RESULTS, "${key}.ipynb")]
+
+
+def test_the_world_is_a_stage_with_results_of_its_own_that_reads_every_corpus():
+    stage = STAGES["world"]
+    assert stage["cmd"] == "python -m lib.run world"
+    assert stage["params"] == ["profile", "shared", "profiles.${profile}"]
+    outs = [path for out in stage["outs"] for path in out]
+    assert outs == ["results/${profile}/world/figures", "results/${profile}/world/world.ipynb"]
+    assert {path.removeprefix("data/") for path in stage["deps"] if path.startswith("data/")} == CORPORA
+    assert {f"data/{name}" for name in CORPORA} <= reads(code("world"), {})
 
 
 def test_base_stages_are_literal_and_frozen():

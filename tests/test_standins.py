@@ -21,6 +21,7 @@ from lib.world.standins import (
     CORRUPTIONS,
     LIMITS,
     SEEN,
+    SEGMENTS,
     STYLES,
     clause,
     contrast,
@@ -40,6 +41,7 @@ from lib.world.standins import (
     rewrite,
     rewrites,
     rows,
+    segment,
     swap_words,
     synonym,
     texts,
@@ -538,6 +540,29 @@ def test_masks_are_eroded_dilated_and_shifted_by_up_to_two_pixels():
     assert wear(np.zeros((0, 64, 64), bool), np.random.default_rng(0)).shape == (0, 64, 64)
     with pytest.raises(ValueError, match="masks must be bool"):
         wear(mask.astype(np.uint8)[None], np.random.default_rng(0))
+
+
+def test_segments_are_worn_masks_and_what_else_a_network_proposes():
+    masks = np.zeros((3, 64, 64), bool)
+    masks[0, 4:20, 4:20] = masks[1, 40:60, 30:50] = True
+    kinds = Counter()
+    for seed in range(60):
+        found = segment(masks, np.random.default_rng(seed), count=12)
+        assert found.masks.shape == (12, 64, 64) and found.masks.any((1, 2)).all() and len(found.source) == 12
+        assert found.kinds[:2] == ["worn", "worn"] and found.source[:2].tolist() == [0, 1]
+        kinds.update(found.kinds)
+        for mask, kind, source in zip(found.masks, found.kinds, found.source):
+            if kind in ("exact", "box"):  # these objects are boxes
+                assert (mask == masks[source]).all()
+            if kind == "ground":
+                assert not (mask & masks.any(0)).any() and source == -1
+            if kind == "union":
+                assert mask.sum() in (256, 400, 656)
+    assert set(kinds) == set(SEGMENTS)
+    alone = segment(np.zeros((2, 64, 64), bool), np.random.default_rng(0), count=3)
+    assert alone.kinds == ["ground"] * 3
+    with pytest.raises(ValueError, match="masks must be bool"):
+        segment(masks.astype(np.uint8), np.random.default_rng(0))
 
 
 def test_a_judge_knows_the_truth_and_errs_at_its_rate():

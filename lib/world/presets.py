@@ -180,7 +180,9 @@ def _place(objects: list[Object], rules: Preset, draw: Draws) -> tuple[Object, .
     for thing, z in zip(objects, layers):
         best = None
         for _ in range(12):
-            radius = round(draw.between(low, high), 1)
+            share = draw()
+            share = (10 / z - 1) / 9 if rules.perspective else share
+            radius = round(low + (high - low) * share, 1)
             margin = min(0.5, 0.85 * radius / SIDE)
             x, y = (
                 (draw.between(margin, 1 - margin), draw.between(margin, 1 - margin))

@@ -72,6 +72,7 @@ class Preset:
     held_out_pairs: bool = False  # whether (class, attribute) pairs kept from the base may occur
     only: tuple = ()  # those of `classes` that are drawn; () for all
     colours: tuple = ()  # colours of objects; () for all
+    perspective: bool = False  # nearer objects are larger: radii fall with 1 / z within their range
     spread: float = 0.0  # px: n objects have radii up to spread / sqrt(n); 0: the rule of the base
     grid: float = 0.0  # px**2: objects stand in cells of a grid and cover at most this area together; 0: they do not
     zipf: float = 0.0  # exponent of class frequencies, in the order of `classes`

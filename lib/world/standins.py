@@ -10,7 +10,7 @@ proposer    `propose`                two lists of caption strings
 translator  `translate`              caption strings (and the tables of `languages`)
 text noise  `eda`, `corrupt`         one string
 captioner   `recaption`              scenes, with slots lost and confused
-detector    `detect`, `wear`         true boxes, phrases and masks, degraded
+detector    `detect`, `wear`, `segment`   true boxes, phrases and masks, degraded
 judge       `judge`                  the truth of scenes
 
 Functions of lists take a seed, and line i depends on the inputs of line i, on i and on the seed alone; functions that a
@@ -40,14 +40,14 @@ from lib.world.standins_noise import (
     swap_words,
     synonym,
 )
-from lib.world.standins_scene import SEEN, Detections, detect, judge, recaption, wear
+from lib.world.standins_scene import SEEN, SEGMENTS, Detections, Segments, detect, judge, recaption, segment, wear
 from lib.world.standins_strings import STYLES, fuse, mine_nouns, propose, rewrite, rewrites
 
 __all__ = [
-    "CORRUPTIONS", "LANGUAGES", "LIMITS", "SEEN", "STYLES", "Detections", "Line", "clause", "contrast", "corrupt",
-    "delete_words", "describe", "detect", "eda", "fuse", "judge", "load_descriptors", "load_pairs", "mine_nouns",
-    "propose", "recaption", "remove_stop_words", "rewrite", "rewrites", "rows", "swap_words", "synonym", "texts",
-    "translate", "wear", "write",
+    "CORRUPTIONS", "LANGUAGES", "LIMITS", "SEEN", "SEGMENTS", "STYLES", "Detections", "Line", "Segments", "clause",
+    "contrast", "corrupt", "delete_words", "describe", "detect", "eda", "fuse", "judge", "load_descriptors",
+    "load_pairs", "mine_nouns", "propose", "recaption", "remove_stop_words", "rewrite", "rewrites", "rows", "segment",
+    "swap_words", "synonym", "texts", "translate", "wear", "write",
 ]  # fmt: skip
 
 LIMITS = MappingProxyType(

@@ -173,6 +173,62 @@ def _shift(mask: np.ndarray, y: int, x: int) -> np.ndarray:
     return found
 
 
+class Segments(NamedTuple):
+    """`masks` bool [k,H,W], `kinds` of each, of `SEGMENTS`, and `source` i64 [k]: index of its object, else -1."""
+
+    masks: np.ndarray
+    kinds: list[str]
+    source: np.ndarray
+
+
+SEGMENTS = ("worn", "exact", "box", "union", "ground", "blob")
+
+
+def segment(masks: np.ndarray, rng: np.random.Generator, count: int = 12, pixels: int = 2) -> Segments:
+    """Class-agnostic proposals for a picture: every true mask worn (`wear`), then others up to `count`, drawn evenly.
+
+    exact, box: a true mask, its box; union: two masks; ground: an ellipse without objects; blob: an ellipse. Empty
+    masks give none and masks are never empty; without objects all are of the ground. After OVSeg and MAFT+, whose
+    proposals come from trained networks. masks  bool [n,H,W]. Raises ValueError.
+    """
+    masks = np.asarray(masks)
+    if masks.dtype != bool or masks.ndim != 3:
+        raise ValueError(f"masks must be bool [n,H,W], not {masks.dtype} {list(masks.shape)}")
+    there = np.flatnonzero(masks.any((1, 2))).tolist()
+    found = [("worn", index, one) for index, one in zip(there, wear(masks[there], rng, pixels))]
+    while len(found) < count:
+        kind = SEGMENTS[1 + int(rng.integers(5))] if there else "ground"
+        index = there[int(rng.integers(len(there)))] if there else -1
+        if kind == "exact":
+            mask = masks[index]
+        elif kind == "box":
+            mask = _filled(masks[index])
+        elif kind == "union":
+            mask = masks[index] | masks[there[int(rng.integers(len(there)))]]
+        else:
+            mask = _ellipse(masks.shape[1:], rng)
+            mask = mask & ~masks.any(0) if kind == "ground" else mask
+        if mask.any():
+            found.append((kind, index if kind in ("exact", "box") else -1, mask))
+    kinds, source, drawn = zip(*found[:count])
+    return Segments(np.array(drawn, bool), list(kinds), np.array(source, np.int64))
+
+
+def _filled(mask: np.ndarray) -> np.ndarray:
+    """The box of a mask, bool [H, W]."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    found = np.zeros_like(mask)
+    found[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = True
+    return found
+
+
+def _ellipse(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+    """A random ellipse, its half axes 0.08 to 0.3 of the sides."""
+    (cy, cx), (ry, rx) = rng.uniform(0, 1, 2), rng.uniform(0.08, 0.3, 2)
+    y, x = (np.arange(size)[:, None] / size for size in shape)
+    return ((y - cy) / ry) ** 2 + ((x.T - cx) / rx) ** 2 <= 1
+
+
 # ----------------------------------------------------------------------------------------------------------- judge
 
 
