@@ -4,6 +4,8 @@ nbconvert's HTMLExporter with the template of `site_files/workbook`; equations b
 (latex2mathml), figures become files. The one script (`page.js`) adds theme, search and zoom; all is readable without.
 """
 
+import base64
+import hashlib
 import html
 import json
 import re
@@ -125,6 +127,15 @@ def exporter():
     return made
 
 
+def picture(encoded: str, folder: Path, slug: str) -> str:
+    """Write a picture of a table, given in base64, beside the page's figures; returns its relative path."""
+    data = base64.b64decode(encoded)
+    name = f"{slug}_figures/{hashlib.sha256(data).hexdigest()[:12]}.png"
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_bytes(data)
+    return name
+
+
 def write_notebook(made, path: Path, folder: Path, links: dict[str, str]) -> str:
     """Write the page of one executed notebook into `folder`, figures below it; returns its text for the search."""
     import nbformat
@@ -140,6 +151,7 @@ def write_notebook(made, path: Path, folder: Path, links: dict[str, str]) -> str
         file = folder / name
         file.parent.mkdir(exist_ok=True)
         file.write_bytes(data)
+    body = re.sub(r"data:image/png;base64,([A-Za-z0-9+/=]+)", lambda match: picture(match[1], folder, slug), body)
     root = "../" if folder.name in lib.PROFILES else ""
     bar = "".join(f'<a href="{target}">{name}</a>' for name, target in links.items() if target)
     (folder / f"{slug}.html").write_text(page(slug, body, root=root, links=bar, toc=contents(body)), encoding="utf-8")

@@ -8,7 +8,7 @@ import pytest
 import lib
 from lib import cells, new, run
 
-SLUG = "fdp"
+ROOT = lib.ROOT  # of the repository, before a test puts another folder in its place
 
 
 @pytest.fixture
@@ -24,8 +24,8 @@ def root(tmp_path, monkeypatch):
 
 def absent() -> str:
     """A paper without a notebook."""
-    papers = run.read_yaml(lib.ROOT / "papers.yaml")
-    return next(slug for slug in papers if not list(lib.ROOT.glob(f"notebooks/*/{slug}.ipynb")))
+    papers = run.read_yaml(ROOT / "papers.yaml")
+    return next(slug for slug in papers if not list(ROOT.glob(f"notebooks/*/{slug}.ipynb")))
 
 
 def test_files_agree_with_each_other(root):
