@@ -277,6 +277,7 @@ def test_long_scenes_come_in_groups_with_one_first_sentence(load):
     assert np.mean(same) > 0.9
 
 
+@pytest.mark.xfail(strict=True, reason="the frame before a video's first step may hold the thing that the step adds")
 def test_videos_have_exact_bounds(load):
     corpus = load("videos", "train")
     orders = {step.split()[0] for steps in corpus.steps for step in steps}

@@ -142,7 +142,8 @@ def test_an_edit_changes_what_it_says_and_nothing_else(kind, seed):
         assert (first.inst == second.inst).all() and (first.boxes == second.boxes).all()
     if kind == "background":
         inside = binary_erosion(first.inst > 0, np.ones((3, 3)), iterations=3) & ~grown(first.word_mask)
-        assert (first.image == second.image).all(-1)[inside].mean() >= 0.95  # but for notches in a silhouette
+        kept = (first.image == second.image).all(-1)[inside]
+        assert not kept.size or kept.mean() >= 0.95  # but for notches in a silhouette
     elif kind not in ("light", "viewpoint"):
         touched = np.zeros((64, 64), bool)
         for one, drawn in ((spec, first), (after, second)):
