@@ -6,6 +6,7 @@ import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
+import browser as chromium
 import pytest
 
 import lib
@@ -161,3 +162,89 @@ def test_without_results_the_message_says_what_to_do(tmp_path, monkeypatch, caps
     assert site.main() == 1
     assert "no results yet" in capsys.readouterr().err
     assert not (tmp_path / "site.partial").exists()
+
+
+# ---- in a real browser
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    if not chromium.find():
+        pytest.skip("no Chromium is installed (Debian: apt-get install chromium)")
+    made = chromium.Browser(tmp_path_factory.mktemp("profile"))
+    yield made
+    made.close()
+
+
+def test_the_browser_notices_errors_and_requests(browser, tmp_path):
+    page = tmp_path / "bad.html"
+    page.write_text("<script>console.error('sour'); nosuch()</script><img src='http://127.0.0.1:9/a.png'>")
+    browser.open(page)
+    found = "\n".join(browser.complaints())
+    assert "sour" in found and "nosuch" in found and "asks the network for http://127.0.0.1:9/a.png" in found
+
+
+def test_every_page_loads_quietly_and_fits_a_phone(built, browser):
+    for path in sorted(built.rglob("*.html")):
+        browser.size(1280)
+        browser.open(path)
+        assert browser.complaints() == [], path.name
+        pictures = (
+            "Promise.all([...document.images].filter(i => i.src).map(i => {i.loading = 'eager'; return i.decode()}))"
+        )
+        browser.run(f"{pictures}.then(() => 1)")  # raises where one cannot be shown
+        flat = "[...document.querySelectorAll('math')].filter(m => m.getBoundingClientRect().height < 5).length"
+        assert browser.run(flat) == 0, f"{path.name}: an equation is not drawn"
+        browser.size(390, 800, mobile=True)
+        assert browser.run("document.documentElement.scrollWidth") <= 390, f"{path.name} scrolls sideways"
+        assert browser.run("[...document.images].filter(i => i.width > 390).length") == 0
+
+
+def shown(browser) -> list[str]:
+    return browser.run("[...document.querySelectorAll('article.paper')].filter(p => p.offsetHeight).map(p => p.id)")
+
+
+def test_board_filters_and_searches(built, browser):
+    browser.size(1280)
+    browser.open(built / "index.html")
+    papers = run.read_yaml(lib.ROOT / "papers.yaml")
+    assert sorted(shown(browser)) == sorted(papers)
+    press = "document.querySelector('button[data-filter={}][data-value=\"{}\"]').click()"
+    browser.run(press.format("group", "dense"))
+    assert sorted(shown(browser)) == sorted(slug for slug, paper in papers.items() if paper["group"] == "dense")
+    browser.run(press.format("group", ""))
+    browser.run(press.format("verdict", "not yet"))
+    assert "gda" not in shown(browser)
+    browser.run(press.format("verdict", ""))
+    search = "{{const s = document.getElementById('search'); s.value = '{}'; s.dispatchEvent(new Event('input'))}}"
+    browser.run(search.format("kubokawa"))  # a word of the page, not of the board
+    assert shown(browser) == ["gda"]
+    assert browser.run("document.getElementById('count').textContent") == "1 of 53 papers"
+    browser.run(search.format("no such word at all"))
+    assert shown(browser) == []
+
+
+def test_code_unfolds_figures_open_and_themes_change(built, browser):
+    browser.size(1280)
+    browser.open(built / "mini" / "gda.html")
+    assert browser.run("document.querySelectorAll('details.code[open]').length") == 0
+    browser.run("document.getElementById('fold').click()")
+    assert browser.run("document.querySelectorAll('details.code:not([open])').length") == 0
+    browser.run("document.querySelector('a.zoom').click()")
+    assert browser.run("document.querySelector('dialog').open") is True
+    assert browser.run("document.querySelector('dialog p').textContent.length") > 20
+    browser.key("Escape", 27)
+    assert browser.run("document.querySelector('dialog').open") is False
+    ink = "getComputedStyle(document.body).backgroundColor"
+    before = browser.run(ink)
+    browser.run("document.getElementById('theme').click()")
+    assert browser.run(ink) != before
+    browser.run("document.getElementById('theme').click()")
+    assert browser.run(ink) == before
+
+
+def test_keyboard_reaches_the_content_first(built, browser):
+    browser.open(built / "mini" / "gda.html")
+    browser.key("Tab", 9)
+    assert browser.run("document.activeElement.className") == "skip"
+    assert browser.run("document.activeElement.getBoundingClientRect().left") > 0
