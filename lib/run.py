@@ -176,6 +176,7 @@ def environment(profile: str, folder: Path, threads: int, dev: bool):
         "WORKBOOK_DEV": "1" if dev else "0",
         "OMP_NUM_THREADS": str(threads),
         "MKL_NUM_THREADS": str(threads),
+        "OMP_WAIT_POLICY": "PASSIVE",  # waiting threads sleep; on shared cores spinning takes five times as long
         "OPENBLAS_NUM_THREADS": "1",  # numpy's; a second thread makes small problems up to 15 times slower
         "PYTHONHASHSEED": "0",
         "SOURCE_DATE_EPOCH": "0",  # date in SVG and PDF figures
