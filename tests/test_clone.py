@@ -99,7 +99,7 @@ def original(tmp_path_factory) -> Path:
         notebook(root / "notebooks" / "base" / f"{name}.ipynb", "1 / 0", parameters="threads = 1")
         params = (root / "params.yaml").read_text()
         if f"{name}:" not in params:
-            (root / "params.yaml").write_text(params.replace("base: {", f"base: {{{name}: {{}}, "))
+            (root / "params.yaml").write_text(params.replace("\nbase: {", f"\nbase: {{{name}: {{}}, "))
         for folder in re.findall(r"- (models/[\w-]+): ", text):
             (root / folder).mkdir(parents=True)
             (root / folder / "weights.txt").write_text(folder)
