@@ -6,6 +6,7 @@ yours: until the arms of the claims are measured, the last cell stops with their
 """
 
 import argparse
+import re
 import sys
 from pathlib import Path
 from string import Template
@@ -130,10 +131,16 @@ def with_section(text: str, slug: str) -> str:
 
 
 def with_stage(text: str, group: str, slug: str) -> str:
-    """dvc.yaml with the paper in the block of its group, which is added where there is none yet."""
-    slots = f"      {slug}: {{model: vit_base, data: objects/styles, data2: objects/styles, data3: objects/styles}}\n"
+    """dvc.yaml with the paper in the block of its group, which is added where there is none yet.
+
+    A paper of a block has the slots of the others: some blocks have a second model.
+    """
     head = f"\n  {group}:\n    foreach:\n"
-    if head in text:
+    first = re.search(re.escape(head) + r" +\w+: \{(.*)\}", text)
+    names = re.findall(r"(\w+):", first[1]) if first else ["model", "data", "data2", "data3"]
+    values = ", ".join(f"{name}: {'vit_base' if name.startswith('model') else 'objects/styles'}" for name in names)
+    slots = f"      {slug}: {{{values}}}\n"
+    if first:
         return text.replace(head, head + slots, 1)
     before, mark, after = text.partition("\n  # The summary reads")
     deps = ["notebooks/" + group + "/${key}.ipynb", "stamps/${key}.txt", "models/${item.model}"]

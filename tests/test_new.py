@@ -53,6 +53,14 @@ def test_the_claims_and_all_their_arms_are_named(root):
         assert word in text, word
 
 
+def test_a_paper_of_a_block_with_two_models_gets_both_slots(root):
+    text = "stages:\n  dense:\n    foreach:\n      anovl: {model: vit_base, model2: ssl, data: damage}\n    do: {}\n"
+    (root / "dvc.yaml").write_text(new.with_stage(text, "dense", "denseclip"))
+    block = run.read_yaml(root / "dvc.yaml")["stages"]["dense"]["foreach"]
+    assert block["denseclip"] == {"model": "vit_base", "model2": "vit_base", "data": "objects/styles"}
+    assert block["anovl"] == {"model": "vit_base", "model2": "ssl", "data": "damage"}
+
+
 def test_a_new_group_gets_a_block_of_its_own(root):
     text = "stages:\n  adaptation:\n    foreach:\n      gda: {}\n    do: &paper\n      cmd: x\n\n"
     text += "  # The summary reads all\n  summary: {cmd: y}\n"
