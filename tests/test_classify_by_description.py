@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from cells import definitions
-from PIL import Image
+from examples import noise_pictures, unit
 
 from lib import datasets
 from lib.world import standins
@@ -14,10 +14,6 @@ from lib.world import standins
 @pytest.fixture(scope="module")
 def cbd():
     return definitions("classify_by_description")
-
-
-def unit(x):
-    return x / np.linalg.norm(x, axis=-1, keepdims=True)
 
 
 def embeddings(counts, dim=6, seed=0):
@@ -176,22 +172,13 @@ def test_a_real_architecture_takes_the_same_path(cbd, vit_b16, workspace):
     np.testing.assert_allclose(scores[:, 0], (x @ direct.T).mean(axis=1), atol=1e-5)
 
 
-def folder_of_pictures(path, names, size=16):
-    rng = np.random.default_rng(0)
-    for name in names:
-        (path / name).mkdir(parents=True)
-        for k in range(4):
-            Image.fromarray(rng.integers(0, 256, (size, size, 3)).astype(np.uint8)).save(path / name / f"{k}.png")
-    return f"folder:{path}"
-
-
 @pytest.mark.slow
 def test_the_notebook_runs_on_public_data_and_a_descriptor_file(tmp_path, workspace, tiny_folder):
     from lib import run
 
     published = {"Star": ["five points", "a sharp edge"], "cup": ["a handle"], "tea_pot": []}
     (tmp_path / "published.json").write_text(json.dumps(published))
-    corpus = folder_of_pictures(tmp_path / "pictures", ["cup", "star", "tea_pot"])
+    corpus = f"folder:{noise_pictures(tmp_path / 'pictures', ['cup', 'star', 'tea_pot'], 4)}"
     overrides = {"corpus": corpus, "bias_corpus": "", "shift_corpus": "", "encoder": str(tiny_folder)}
     overrides |= {"descriptors": str(tmp_path / "published.json"), "ending": "."}
     out = run.run("classify_by_description", "smoke", in_process=True, overrides=overrides, quiet=True)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from cells import definitions
+from examples import noise_pictures
 from PIL import Image
 from towers import close, pixels, tower
 
@@ -413,11 +414,7 @@ def test_the_notebook_runs_on_public_data(tmp_path, workspace, tiny_folder):
             )
             labels = np.kron(rng.integers(0, 4, (2, 2)), np.ones((12, size[1] // 2))).astype(np.uint8)
             Image.fromarray(labels).save(tmp_path / "ade" / "semantic" / name)
-    (tmp_path / "plain" / "train" / "cup").mkdir(parents=True)
-    for k in range(6):
-        Image.fromarray(rng.integers(0, 256, (20, 20, 3)).astype(np.uint8)).save(
-            tmp_path / "plain" / "train" / "cup" / f"{k}.png"
-        )
+    noise_pictures(tmp_path / "plain", ["train/cup"], 6, (20, 20))
     overrides = {"corpus": f"coco:{tmp_path / 'ade'}", "unlabelled": f"folder:{tmp_path / 'plain'}", "noises": []}
     overrides |= {"encoder": str(tiny_folder), "teacher": str(tiny_folder), "window": 16, "stride": 8, "batch_size": 4}
     overrides |= {"feats_idx": -2, "in_dim": 8, "residuals": [True]}

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from cells import definitions
-from PIL import Image
+from examples import noise_pictures
 
 from lib import metrics, text, zeroshot
 
@@ -244,18 +244,11 @@ def test_a_real_architecture_takes_the_same_path(clipn, vit_b16, rng):
 def test_the_notebook_runs_on_public_data(tmp_path, workspace, tiny_folder):
     from lib import run
 
-    rng = np.random.default_rng(0)
-    for folder in ("known/cup", "known/gear", "strange/star", "odd/cloud"):
-        (tmp_path / folder).mkdir(parents=True)
-        for k in range(6):
-            picture = Image.fromarray(rng.integers(0, 256, (16, 16, 3)).astype(np.uint8))
-            picture.save(tmp_path / folder / f"{k}.png")
+    noise_pictures(tmp_path, ("known/cup", "known/gear", "strange/star", "odd/cloud"), 6)
     for split in ("train", "test"):
-        images = tmp_path / "pairs" / split
-        images.mkdir(parents=True)
+        noise_pictures(tmp_path / "pairs", [split], 8)
         entries, said = [], []
         for k in range(8):
-            Image.fromarray(rng.integers(0, 256, (16, 16, 3)).astype(np.uint8)).save(images / f"{k}.png")
             entries.append({"id": k, "file_name": f"{k}.png", "width": 16, "height": 16})
             said.append({"id": k, "image_id": k, "caption": CAPTIONS[k % 4]})
         (tmp_path / "pairs" / f"captions_{split}.json").write_text(json.dumps({"images": entries, "annotations": said}))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from cells import definitions
-from PIL import Image
+from examples import noise_pictures
 
 COLOURS = ["red", "orange", "yellow", "green", "teal", "blue", "purple", "pink"]
 TYPICAL = {"heart": "red", "sun": "yellow", "anchor": "blue", "shamrock": "green", "flag": "red"}
@@ -282,13 +282,8 @@ def test_a_real_architecture_takes_the_same_path(cab, vit_b16):
 def test_the_notebook_runs_on_public_cutouts(tmp_path, workspace, tiny_folder):
     from lib import run
 
-    rng, own = np.random.default_rng(0), {"lemon": "yellow", "plum": "purple", "tomato": "red", "pea": "green"}
-    for split in ("train", "test"):
-        for name in own:
-            (tmp_path / "pictures" / split / name).mkdir(parents=True)
-            for k in range(4):
-                picture = Image.fromarray(rng.integers(0, 256, (16, 16, 3)).astype(np.uint8))
-                picture.save(tmp_path / "pictures" / split / name / f"{k}.png")
+    own = {"lemon": "yellow", "plum": "purple", "tomato": "red", "pea": "green"}
+    noise_pictures(tmp_path / "pictures", [f"{split}/{name}" for split in ("train", "test") for name in own], 4)
     overrides = {"corpus": f"folder:{tmp_path / 'pictures'}", "encoder": str(tiny_folder), "typical": own, "steps": 0}
     overrides |= {"colours": ["red", "yellow", "purple", "green"], "prompt": "a {1} {0}", "question": "a {}"}
     overrides |= {"single_least": 0.0, "scenes": 40, "wrong_answers": []}

@@ -6,6 +6,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 from cells import definitions
+from examples import unit
 
 from lib.metrics import accuracy_each
 from lib.world import standins
@@ -16,10 +17,6 @@ WEIGHTS = np.arange(0, 40, 0.25)
 @pytest.fixture(scope="module")
 def selection():
     return definitions("description_selection")
-
-
-def unit(x):
-    return x / np.linalg.norm(x, axis=-1, keepdims=True)
 
 
 def world(C=6, Q=20, N=80, D=8, seed=0):

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from cells import definitions
-from PIL import Image
+from examples import noise_pictures, unit
 
 from lib.metrics import accuracy_each
 from lib.world import standins
@@ -21,10 +21,6 @@ def fudd():
 @pytest.fixture(scope="module")
 def pairs():
     return standins.contrast(NAMES, 0, 0.0)
-
-
-def unit(x):
-    return x / np.linalg.norm(x, axis=-1, keepdims=True)
 
 
 class Embedding:
@@ -220,12 +216,8 @@ def test_a_real_architecture_takes_the_same_path(fudd, vit_b16, pairs):
 def test_the_notebook_runs_on_public_data_and_a_file_of_pairs(tmp_path, workspace, tiny_folder):
     from lib import run
 
-    rng, names = np.random.default_rng(0), ["cup", "gear", "star", "tea_pot"]
-    for name in names:
-        (tmp_path / "pictures" / name).mkdir(parents=True)
-        for k in range(5):
-            picture = Image.fromarray(rng.integers(0, 256, (16, 16, 3)).astype(np.uint8))
-            picture.save(tmp_path / "pictures" / name / f"{k}.png")
+    names = ["cup", "gear", "star", "tea_pot"]
+    noise_pictures(tmp_path / "pictures", names, 5)
     found = {}
     for b in range(4):
         for a in range(b):

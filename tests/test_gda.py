@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from cells import definitions
+from examples import unit
 
 from lib import datasets
 from lib.metrics import accuracy_each
@@ -15,10 +16,6 @@ ALPHAS = [1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0]
 @pytest.fixture(scope="module")
 def gda():
     return definitions("gda")
-
-
-def unit(x):
-    return x / np.linalg.norm(x, axis=-1, keepdims=True)
 
 
 def clouds(C=4, per_class=12, D=6, nuisance=1.0, seed=0):

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from cells import definitions
-from PIL import Image
+from examples import noise_pictures
 
 from lib import forward, text
 
@@ -314,13 +314,8 @@ def test_a_real_architecture_takes_the_same_path(maple, vit_b16, rng):
 def test_the_notebook_runs_on_public_data(tmp_path, workspace, tiny_folder):
     from lib import run
 
-    rng, names = np.random.default_rng(0), ["cup", "gear", "star", "tea_pot"]
-    for split in ("train", "val", "test"):
-        for name in names:
-            (tmp_path / "pictures" / split / name).mkdir(parents=True)
-            for k in range(4):
-                picture = Image.fromarray(rng.integers(0, 256, (16, 16, 3)).astype(np.uint8))
-                picture.save(tmp_path / "pictures" / split / name / f"{k}.png")
+    names = [f"{split}/{name}" for split in ("train", "val", "test") for name in ("cup", "gear", "star", "tea_pot")]
+    noise_pictures(tmp_path / "pictures", names, 4)
     overrides = {"corpus": f"folder:{tmp_path / 'pictures'}", "encoder": str(tiny_folder), "styles": []}
     overrides |= {"source_style": "", "depth": 2, "shots": 2, "batch_size": 2, "sweep": [[1, 1]], "test_base": 0}
     out = run.run("maple", "smoke", in_process=True, overrides=overrides, quiet=True)

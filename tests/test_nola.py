@@ -5,16 +5,12 @@ import json
 import numpy as np
 import pytest
 from cells import definitions
-from PIL import Image
+from examples import noise_pictures, unit
 
 
 @pytest.fixture(scope="module")
 def nola():
     return definitions("nola")
-
-
-def unit(x):
-    return x / np.linalg.norm(x, axis=-1, keepdims=True)
 
 
 def head(encoder, C=5, seed=0):
@@ -373,13 +369,9 @@ def test_a_real_architecture_tunes_one_step(nola, vit_b16):
 def test_the_notebook_runs_on_public_data_and_a_file_of_descriptions(tmp_path, workspace, tiny_folder):
     from lib import run
 
-    rng, names = np.random.default_rng(0), ["cup", "gear", "star", "tea pot"]
-    for split in ("train", "test"):
-        for name in names:
-            (tmp_path / "pictures" / split / name).mkdir(parents=True)
-            for k in range(10):
-                picture = Image.fromarray(rng.integers(0, 256, (20, 24, 3)).astype(np.uint8))
-                picture.save(tmp_path / "pictures" / split / name / f"{k}.png")
+    names = ["cup", "gear", "star", "tea pot"]
+    folders = [f"{split}/{name}" for split in ("train", "test") for name in names]
+    noise_pictures(tmp_path / "pictures", folders, 10, (20, 24))
     (tmp_path / "lines.json").write_text(
         json.dumps({name: [f"A {name} is red.", f"The {name} has a rim."] for name in names})
     )

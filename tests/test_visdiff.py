@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from cells import definitions
+from examples import unit
 from PIL import Image
 from scipy.stats import ttest_ind
 
@@ -14,10 +15,6 @@ from lib.world import grammar, standins
 @pytest.fixture(scope="module")
 def visdiff():
     return definitions("visdiff")
-
-
-def unit(x):
-    return x / np.linalg.norm(x, axis=-1, keepdims=True)
 
 
 def columns(*lists):
